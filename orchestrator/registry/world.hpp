@@ -1,0 +1,139 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.hpp"
+#include "common/base/result.hpp"
+#include "common/base/time.hpp"
+#include "common/crypto/ed25519.hpp"
+#include "orchestrator/model/records.hpp"
+#include "orchestrator/solver/solver.hpp"
+
+namespace tayga::orch {
+
+struct WorldOptions {
+  NetworkId network;
+  Duration resolve_delay = 20ms;        ///< joins within it are solved together
+  Duration node_grace = 3s;             ///< a node whose session broke keeps its place this long
+  Duration restart_grace = 2s;          ///< after our start: wait for nodes' held links before solving
+  Duration failed_pair_quarantine = 30s;
+  unsigned gateway_copies = 1;
+  std::size_t nodes_max = 100'000;
+  std::size_t streams_max = 1024;
+};
+
+/// Both clocks, read once by the shell.
+struct WorldNow {
+  TimePoint mono;
+  std::int64_t wall_ms = 0;
+};
+
+/// Everything the orchestrator knows, and what it decides: nodes, links, streams, who joins what, and
+/// the current plan per stream.
+///
+/// Sans-IO, one owner thread. After every input call poll_output() until empty; call on_timeout() at
+/// next_timeout().
+class World {
+ public:
+  // Outputs.
+  /// Target state for a connected node; allocations are signed by the shell per (parent, stripes).
+  struct PushAssignment { NodeAssignment assignment; };
+  struct PushOffer { NodeId gateway; StreamRecord stream; };
+  struct PushWithdrawn { NodeId gateway; std::string stream_name; };
+  struct RefuseJoin {
+    NodeId node;
+    std::string stream_name;
+    enum class Reason : std::uint8_t { no_such_stream = 1, not_live, no_capacity, not_allowed } reason;
+    std::string message;
+  };
+  struct PersistNode { NodeRecord node; };
+  struct PersistStream { StreamRecord stream; };
+  struct EraseStream { std::string name; };
+  using Output = std::variant<PushAssignment, PushOffer, PushWithdrawn, RefuseJoin, PersistNode, PersistStream, EraseStream>;
+
+  explicit World(const WorldOptions& options);
+  ~World();
+
+  // Start: what the store held.
+  void restore(std::vector<NodeRecord> nodes, std::vector<StreamRecord> streams, WorldNow now);
+
+  // Operator. Errors: exists / not_found / invalid name / limit (see registry/world_error.hpp).
+  Result<void> add_stream(StreamRecord stream, WorldNow now);
+  Result<void> remove_stream(const std::string& name, WorldNow now);
+
+  // Nodes. A hello of a node that is connected already replaces its session (the shell drops the old).
+  struct Held { StreamId stream; std::uint64_t revision = 0; std::vector<UpstreamLink> upstream; std::vector<TrackId> playing; };
+  Result<void> on_hello(NodeRecord node, std::vector<Held> held, WorldNow now);
+  void on_disconnected(const NodeId& node, WorldNow now);
+  void on_goodbye(const NodeId& node, WorldNow now);
+  void on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow now);
+  void on_join(const NodeId& node, const std::string& stream_name, std::vector<TrackId> tracks, WorldNow now);
+  void on_leave(const NodeId& node, const std::string& stream_name, WorldNow now);
+  struct Publish {
+    std::string stream_name;
+    StreamId id;
+    crypto::Signature claim{};
+    std::uint32_t publisher_epoch = 0;
+    std::vector<TrackRecord> tracks;
+  };
+  Result<void> on_publish(const NodeId& node, const Publish& publish, WorldNow now);
+  struct LinkFailure {
+    StreamId stream;
+    TrackId track;
+    std::uint32_t stripe_mask = 0;
+    NodeId parent;
+    LinkFailureReason reason = LinkFailureReason::reset;
+    std::uint64_t revision = 0;
+  };
+  void on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now);
+  /// Evidence that was verified by the shell: `sender` sent what the signed header does not cover.
+  void on_tampering(const NodeId& sender, WorldNow now);
+  /// Allocations are near their end: push the affected assignments again (fresh allocations).
+  void on_renew_allocations(WorldNow now);
+
+  void on_timeout(WorldNow now);
+  [[nodiscard]] std::optional<Output> poll_output();
+  [[nodiscard]] std::optional<TimePoint> next_timeout() const;
+
+  // Views.
+  struct NodeStatus {
+    NodeRecord record;
+    bool connected = false;
+    std::int64_t connected_since_ms = 0;
+    std::uint64_t usable_uplink_bps = 0;
+    std::uint64_t measured_uplink_bps = 0;
+    Telemetry telemetry;
+  };
+  struct StreamStatus {
+    StreamRecord record;
+    bool live = false;  ///< a gateway publishes it now
+    std::size_t viewers = 0;
+    std::size_t carriers = 0;
+    unsigned depth = 0;
+    std::uint64_t revision = 0;
+    std::map<NodeId, std::vector<UpstreamLink>> upstream;
+  };
+  /// Immutable copy for the HTTP and admin threads.
+  struct Snapshot {
+    std::int64_t taken_ms = 0;
+    std::vector<NodeStatus> nodes;
+    std::vector<StreamStatus> streams;
+  };
+  [[nodiscard]] std::shared_ptr<const Snapshot> snapshot(WorldNow now) const;
+  [[nodiscard]] const NodeRecord* node(const NodeId& id) const;
+  [[nodiscard]] const StreamRecord* stream(const StreamId& id) const;
+  [[nodiscard]] const StreamRecord* stream(const std::string& name) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tayga::orch

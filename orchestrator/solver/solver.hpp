@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "common/base/ids.hpp"
+#include "orchestrator/model/records.hpp"
+
+namespace tayga::orch {
+
+/// One node as the solver sees it. All rates in bit/s.
+struct NodeView {
+  NodeId id;
+  bool can_relay = false;        ///< may carry what it does not play
+  std::uint64_t uplink_bps = 0;  ///< usable for relaying: declared until measured, then measured
+  std::uint32_t children_max = 0;
+};
+
+/// What one stream needs: a tree per (track, stripe).
+struct StreamDemand {
+  StreamId stream;
+  unsigned stripe_count = 1;
+  std::vector<NodeId> gateways;               ///< roots: have every track
+  std::vector<TrackRecord> tracks;            ///< with measured bitrate
+  std::map<NodeId, std::vector<TrackId>> viewers;  ///< who must get which tracks
+};
+
+/// Links that exist now: kept unless moving gains depth or frees the gateway, so that a join moves
+/// few nodes. Links to failed or banned pairs are listed in `avoid`.
+struct CurrentLinks {
+  std::map<NodeId, std::vector<UpstreamLink>> upstream;
+  std::vector<std::pair<NodeId, NodeId>> avoid;  ///< (child, parent) pairs not to use now
+};
+
+struct SolverInput {
+  std::vector<NodeView> nodes;
+  StreamDemand demand;
+  CurrentLinks current;
+  /// Measured round trip in microseconds, both directions the same; a missing pair counts as
+  /// kRttUnknownUs.
+  std::map<std::pair<NodeId, NodeId>, std::uint32_t> rtt_us;
+  /// Copies of each stripe that gateways give while peers still have room: 1 keeps the origin's bill
+  /// smallest. More are given when peers run out of uplink: nobody stays unserved.
+  unsigned gateway_copies = 1;
+  unsigned depth_max = 8;
+};
+inline constexpr std::uint32_t kRttUnknownUs = 100'000;
+
+struct SolverPlan {
+  std::map<NodeId, std::vector<UpstreamLink>> upstream;  ///< sorted; includes recruited relays
+  std::vector<std::pair<NodeId, TrackId>> unserved;      ///< no capacity anywhere
+  unsigned depth = 0;                                    ///< longest path in hops, gateway = 0
+};
+
+/// Places every viewer, and the relays that they need, under a parent per (track, stripe): respects
+/// every uplink and child limit, has no loops, minimises depth, then path RTT, then moves.
+/// Pure and deterministic: same input, same plan; ties by node id. Cost about
+/// O(tracks x stripes x nodes x log nodes). Source: ARCHITECTURE.md, "Routing".
+SolverPlan solve(const SolverInput& input);
+
+}  // namespace tayga::orch
