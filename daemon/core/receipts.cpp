@@ -1,11 +1,11 @@
 #include "daemon/core/receipts.hpp"
 
-#include <algorithm>
-#include <utility>
-
 #include "common/base/check.hpp"
 #include "common/media/receipts.hpp"
 #include "common/wire/wire_error.hpp"
+
+#include <algorithm>
+#include <utility>
 
 namespace tayga::relay {
 
@@ -93,7 +93,7 @@ void ReceiptIssuer::on_timeout(Now now) {
 std::optional<ReceiptIssuer::Issued> ReceiptIssuer::poll_receipt() {
   if (ready_.empty()) return std::nullopt;
   Issued issued = ready_.front();
-  ready_.erase(ready_.begin());
+  ready_.pop_front();
   return issued;
 }
 
@@ -240,15 +240,16 @@ void ReceiptBook::set_unsettled(Record& record, bool unsettled) {
   }
 }
 
-void ReceiptBook::set_submit_interval(Duration interval) { submit_interval_ = interval; }
+void ReceiptBook::set_submit_interval(Duration interval) {
+  submit_interval_ = interval;
+}
 
 void ReceiptBook::on_answer(std::uint64_t batch, std::span<const Answer> answers, Now now) {
   if (in_flight_.empty() || batch + 1 != next_batch_) return;  // of a batch that was given up
   for (const Answer& answer : answers) {
-    const auto submitted =
-        std::find_if(in_flight_.begin(), in_flight_.end(), [&answer](const InFlight& item) {
-          return item.allocation == answer.allocation;
-        });
+    const auto submitted = std::find_if(
+        in_flight_.begin(), in_flight_.end(),
+        [&answer](const InFlight& item) { return item.allocation == answer.allocation; });
     const auto found = records_.find(answer.allocation);
     if (submitted == in_flight_.end() || found == records_.end()) continue;
     settle(found->second, *submitted, answer);
@@ -302,8 +303,7 @@ std::optional<ReceiptBook::Batch> ReceiptBook::take_batch(Now now) {
     const Record& record = it->second;
     if (!record.unsettled) continue;
     if (batch.items.size() == kBatchItemsMax) break;
-    batch.items.push_back(
-        media::make_settlement_item(record.allocation_blob, record.receipt_blob));
+    batch.items.push_back(media::make_settlement_item(record.allocation_blob, record.receipt_blob));
     in_flight_.push_back({it->first, record.receipt->seq, record.receipt->cum_bytes});
     cursor_ = it->first;
   }
@@ -326,12 +326,14 @@ std::optional<TimePoint> ReceiptBook::next_timeout() const {
 std::optional<wire::SettlementItem> ReceiptBook::poll_record() {
   if (dirty_.empty()) return std::nullopt;
   Record& record = records_.at(dirty_.front());
-  dirty_.erase(dirty_.begin());
+  dirty_.pop_front();
   record.dirty_disk = false;
   return media::make_settlement_item(record.allocation_blob, record.receipt_blob);
 }
 
-ReceiptBook::Totals ReceiptBook::totals() const { return totals_; }
+ReceiptBook::Totals ReceiptBook::totals() const {
+  return totals_;
+}
 
 void ReceiptBook::drop_expired(WallTime now) {
   for (auto it = records_.begin(); it != records_.end();) {

@@ -1,11 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <optional>
-#include <span>
-#include <vector>
-
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
 #include "common/crypto/ed25519.hpp"
@@ -13,10 +7,18 @@
 #include "common/wire/receipt.hpp"
 #include "daemon/core/now.hpp"
 
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
 namespace tayga::relay {
 
 inline constexpr Duration kReceiptInterval = 1s;
-/// How far the clocks of two honest nodes may differ: an allocation counts this long around its term.
+/// How far the clocks of two honest nodes may differ: an allocation counts this long around its
+/// term.
 inline constexpr Duration kClockSkewMax = 60s;
 
 /// W: what a sender serves at most beyond the last acknowledged total, in bytes.
@@ -39,8 +41,8 @@ class ReceiptIssuer {
 
   explicit ReceiptIssuer(const crypto::SigningKey& receiver);
 
-  /// Takes an allocation that was verified before; a newer one (later not_after) for the same sender
-  /// and stream handle replaces the older, whose final receipt is then issued.
+  /// Takes an allocation that was verified before; a newer one (later not_after) for the same
+  /// sender and stream handle replaces the older, whose final receipt is then issued.
   void on_allocation(const wire::Allocation& allocation, const wire::AllocationBlob& blob, Now now);
   struct Delivered {
     NodeId sender;
@@ -51,7 +53,8 @@ class ReceiptIssuer {
   };
   /// No allocation from that sender: not counted (the sender works for free).
   void on_delivered(const Delivered& delivered, Now now);
-  /// The session to `sender` ended or is about to: issues final receipts for what is unacknowledged.
+  /// The session to `sender` ended or is about to: issues final receipts for what is
+  /// unacknowledged.
   void on_sender_gone(const NodeId& sender, Now now);
   void on_timeout(Now now);
 
@@ -59,7 +62,8 @@ class ReceiptIssuer {
   [[nodiscard]] std::optional<TimePoint> next_timeout() const;
   /// The blob to present in a Subscribe: the newest from `sender` for the stream that is valid at
   /// `now`; nullptr when there is none.
-  [[nodiscard]] const wire::AllocationBlob* allocation_for(const NodeId& sender, std::span<const StreamHandle> handles,
+  [[nodiscard]] const wire::AllocationBlob* allocation_for(const NodeId& sender,
+                                                           std::span<const StreamHandle> handles,
                                                            WallTime now) const;
 
  private:
@@ -80,21 +84,23 @@ class ReceiptIssuer {
 
   const crypto::SigningKey& key_;
   std::map<Link, Account> accounts_;  // the newest allocation of each link
-  std::vector<Issued> ready_;
+  std::deque<Issued> ready_;
 };
 
-/// Sender's side: keeps, per allocation, the newest verified receipt until the orchestrator holds it.
+/// Sender's side: keeps, per allocation, the newest verified receipt until the orchestrator holds
+/// it.
 ///
 /// Sans-IO. `poll_record` hands what must reach the disk (one 408-byte record per allocation, the
-/// newest wins); `take_batch` what is due to be submitted. Nothing is forgotten before an answer said
-/// that it is durable, or refused it for good. Bounded: kRecordsMax allocations, the oldest settled
-/// leave first, then new ones are refused.
+/// newest wins); `take_batch` what is due to be submitted. Nothing is forgotten before an answer
+/// said that it is durable, or refused it for good. Bounded: kRecordsMax allocations, the oldest
+/// settled leave first, then new ones are refused.
 class ReceiptBook {
  public:
   static constexpr std::size_t kRecordsMax = 100'000;
   static constexpr std::size_t kBatchItemsMax = 512;
-  static constexpr Duration kAnswerTimeMax = 30s;      ///< then the batch counts as lost
-  static constexpr Duration kSettledRetention = 10min; ///< beyond the term, to know late duplicates
+  static constexpr Duration kAnswerTimeMax = 30s;  ///< then the batch counts as lost
+  static constexpr Duration kSettledRetention =
+      10min;  ///< beyond the term, to know late duplicates
 
   ReceiptBook(NodeId self, Duration submit_interval);
 
@@ -121,8 +127,8 @@ class ReceiptBook {
     std::uint64_t id;
     std::vector<wire::SettlementItem> items;
   };
-  /// The next batch when one is due (the interval passed, or a receipt is final) and none in flight.
-  /// Ask, and heed next_timeout(), only while there is a control session to send it on.
+  /// The next batch when one is due (the interval passed, or a receipt is final) and none in
+  /// flight. Ask, and heed next_timeout(), only while there is a control session to send it on.
   [[nodiscard]] std::optional<Batch> take_batch(Now now);
   [[nodiscard]] std::optional<TimePoint> next_timeout() const;
   [[nodiscard]] std::optional<wire::SettlementItem> poll_record();
@@ -152,6 +158,7 @@ class ReceiptBook {
     std::uint32_t seq;
     std::uint64_t cum_bytes;
   };
+  static bool is_news(const wire::Receipt& held, const wire::Receipt& offered) noexcept;
   Record* insert(const wire::Allocation& allocation, const wire::AllocationBlob& blob);
   void take_receipt(Record& record, const wire::Receipt& receipt, ByteView blob);
   void set_unsettled(Record& record, bool unsettled);
@@ -161,7 +168,7 @@ class ReceiptBook {
   NodeId self_;
   Duration submit_interval_;
   Records records_;
-  std::vector<AllocationId> dirty_;  // to the disk, in order; each once
+  std::deque<AllocationId> dirty_;          // to the disk, in order; each once
   std::optional<TimePoint> waiting_since_;  // of the first unsettled receipt since the last batch
   std::optional<TimePoint> urgent_at_;      // a batch is due now, not after the interval
   std::vector<InFlight> in_flight_;
