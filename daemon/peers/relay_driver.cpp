@@ -1,0 +1,394 @@
+#include "daemon/peers/relay_driver.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "common/base/check.hpp"
+#include "common/base/encoding.hpp"
+#include "common/log/log.hpp"
+#include "daemon/control/peer_codec.hpp"
+
+namespace tayga::peers {
+namespace {
+
+constexpr std::size_t kSurplusMax = 64;
+constexpr Duration kCloseTimeout = 1s;
+
+relay::LossReason to_loss(transport::CloseInfo::Reason reason) noexcept {
+  switch (reason) {
+    case transport::CloseInfo::Reason::local:
+    case transport::CloseInfo::Reason::remote:
+      return relay::LossReason::closed;
+    case transport::CloseInfo::Reason::idle:
+      return relay::LossReason::silent;
+    case transport::CloseInfo::Reason::reset:
+    case transport::CloseInfo::Reason::protocol:
+    case transport::CloseInfo::Reason::overflow:
+      return relay::LossReason::reset;
+  }
+  return relay::LossReason::reset;
+}
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+}  // namespace
+
+/// One peer session with what the driver knows of it.
+class RelayDriver::Link final : public transport::SessionHandler {
+ public:
+  Link(RelayDriver& driver, std::unique_ptr<transport::Session> session)
+      : driver_{driver}, session_{std::move(session)}, since_{async::Clock::now()} {}
+
+  void start() { session_->start(*this); }
+  void send(const relay::PeerMessage& message) {
+    session_->send_control(control::encode_control_frame(message));
+  }
+  void close(const std::string& reason) {
+    closing_ = true;
+    session_->close(reason);
+  }
+
+  void on_frame(wire::FrameType type, ByteView payload) override {
+    if (closing_) return;
+    if (type == wire::FrameType::control) return on_control(payload);
+    if (!up_) return close("media before hello");
+    driver_.input([&](relay::Relay& relay, relay::Now at) {
+      relay.on_media(session_->peer(), type, payload, at);
+    });
+  }
+  std::optional<transport::OutboundMedia> next_media() override {
+    if (!up_) return std::nullopt;
+    auto media = driver_.relay_.next_media(session_->peer(), now());
+    if (!media) return std::nullopt;
+    transport::FlowId flow{media->stream_tag, media->track};
+    return transport::OutboundMedia{flow, std::move(media->frame)};
+  }
+  void on_closed(const transport::CloseInfo& info) override { driver_.on_link_closed(*this, info); }
+
+  [[nodiscard]] transport::Session& session() noexcept { return *session_; }
+  [[nodiscard]] const transport::Session& session() const noexcept { return *session_; }
+  [[nodiscard]] TimePoint since() const noexcept { return since_; }
+  [[nodiscard]] bool is_up() const noexcept { return up_; }
+  void set_up(bool up) noexcept { up_ = up; }
+
+ private:
+  void on_control(ByteView payload) {
+    const Result<relay::PeerMessage> message = control::decode_control(payload);
+    if (!message) {
+      log::debug("peer sent a malformed control frame",
+                 log::field("peer", [&] { return short_string(session_->peer()); }),
+                 log::field("error", message.error()));
+      return close("malformed control frame");
+    }
+    if (const auto* hello = std::get_if<relay::Hello>(&*message)) {
+      return driver_.on_link_hello(*this, *hello);
+    }
+    if (!up_) return close("message before hello");
+    if (const auto* ping = std::get_if<relay::Ping>(&*message)) {
+      return send(relay::Pong{ping->nonce});
+    }
+    if (std::holds_alternative<relay::Pong>(*message)) return;  // hearing it was its purpose
+    driver_.input([&](relay::Relay& relay, relay::Now at) {
+      relay.on_message(session_->peer(), *message, at);
+    });
+  }
+
+  RelayDriver& driver_;
+  std::unique_ptr<transport::Session> session_;
+  TimePoint since_;
+  bool up_ = false;  // hello exchanged, the relay knows
+  bool closing_ = false;
+};
+
+RelayDriver::RelayDriver(boost::asio::any_io_executor executor, relay::Relay& relay,
+                         transport::Transport& transport, RelayEvents& events, Options options)
+    : executor_{executor},
+      relay_{relay},
+      transport_{transport},
+      events_{events},
+      options_{std::move(options)},
+      timer_{executor},
+      ping_timer_{executor},
+      settled_{executor},
+      dials_{executor, "dials", options_.dials_max} {
+  on_ping_time();
+}
+
+RelayDriver::~RelayDriver() = default;
+
+relay::Now RelayDriver::now() noexcept {
+  return {async::Clock::now(), async::Clock::wall_now()};
+}
+
+Result<transport::Endpoint> RelayDriver::listen(const transport::Endpoint& local) {
+  return transport_.listen(
+      local, [this](std::unique_ptr<transport::Session> session) { adopt(std::move(session)); });
+}
+
+void RelayDriver::set_network(const NetworkId& network) {
+  network_ = network;
+  input([&](relay::Relay& relay, relay::Now) { relay.on_network(network); });
+}
+
+void RelayDriver::set_addresses(const StreamId& stream,
+                                std::map<NodeId, std::vector<transport::Endpoint>> addresses) {
+  if (addresses.empty()) {
+    addresses_.erase(stream);
+  } else {
+    addresses_[stream] = std::move(addresses);
+  }
+}
+
+void RelayDriver::perform() {
+  if (performing_) return;  // the outer call drains what this input added
+  performing_ = true;
+  while (auto action = relay_.poll_action()) perform_one(std::move(*action));
+  performing_ = false;
+  if (draining_) settled_.pulse();
+  arm_timer();
+}
+
+void RelayDriver::perform_one(relay::Relay::Action&& action) {
+  const auto link_of = [this](const NodeId& peer) -> Link* {
+    const auto found = links_.find(peer);
+    return found == links_.end() ? nullptr : found->second.get();
+  };
+  std::visit(Overloaded{
+                 [&](relay::Relay::Connect& connect) { dial(connect.peer); },
+                 [&](relay::Relay::Disconnect& disconnect) {
+                   if (Link* link = link_of(disconnect.peer)) link->close(disconnect.reason);
+                 },
+                 [&](relay::Relay::Send& send) {
+                   if (Link* link = link_of(send.peer)) link->send(send.message);
+                 },
+                 [&](relay::Relay::MediaReady& ready) {
+                   if (Link* link = link_of(ready.peer)) link->session().notify_media();
+                 },
+                 [&](relay::Relay::ParentLost& lost) { events_.on_parent_lost(lost); },
+                 [&](relay::Relay::Tampered& tampered) { events_.on_tampered(tampered); },
+                 [&](relay::Relay::Progress& progress) {
+                   events_.on_progress(progress.stream, progress.track);
+                 },
+             },
+             action);
+}
+
+void RelayDriver::arm_timer() {
+  const auto next = relay_.next_timeout();
+  // An early wake-up costs less than re-arming at every chunk: only an earlier instant re-arms.
+  if (!next || (armed_ && *armed_ <= *next)) return;
+  armed_ = next;
+  timer_.expires_at(async::Clock::to_steady(*next));
+  timer_.async_wait([this](error_code ec) {
+    if (!ec) on_timer();
+  });
+}
+
+void RelayDriver::on_timer() {
+  armed_.reset();
+  input([](relay::Relay& relay, relay::Now at) { relay.on_timeout(at); });
+}
+
+void RelayDriver::on_ping_time() {
+  ++ping_nonce_;
+  const TimePoint at = async::Clock::now();
+  for (auto& [peer, link] : links_) {
+    if (link->is_up()) {
+      link->send(relay::Ping{ping_nonce_});
+    } else if (at - link->since() > options_.hello_timeout) {
+      link->close("no hello in time");
+    }
+  }
+  ping_timer_.expires_after(options_.ping_interval);
+  ping_timer_.async_wait([this](error_code ec) {
+    if (!ec) on_ping_time();
+  });
+}
+
+std::vector<transport::Endpoint> RelayDriver::addresses_of(const NodeId& peer) const {
+  std::vector<transport::Endpoint> all;
+  for (const auto& [stream, nodes] : addresses_) {
+    const auto found = nodes.find(peer);
+    if (found == nodes.end()) continue;
+    for (const transport::Endpoint& endpoint : found->second) {
+      if (std::find(all.begin(), all.end(), endpoint) == all.end()) all.push_back(endpoint);
+    }
+  }
+  return all;
+}
+
+void RelayDriver::dial(const NodeId& peer) {
+  if (stopping_ || dialing_.contains(peer)) return;
+  if (const auto found = links_.find(peer); found != links_.end()) {
+    // Its hello may still be under way; the relay hears of it then.
+    return;
+  }
+  dialing_[peer] = true;
+  if (!dials_.spawn(run_dial(peer, addresses_of(peer)))) {
+    dialing_.erase(peer);
+    input([&](relay::Relay& relay, relay::Now at) { relay.on_connect_failed(peer, at); });
+  }
+}
+
+async::Task<void> RelayDriver::run_dial(NodeId peer, std::vector<transport::Endpoint> endpoints) {
+  std::unique_ptr<transport::Session> session;
+  error_code last = transport::TransportErrc::connect_failed;
+  for (const transport::Endpoint& endpoint : endpoints) {
+    auto dialed = co_await transport_.connect(endpoint, peer, options_.dial_timeout);
+    if (dialed) {
+      session = std::move(*dialed);
+      break;
+    }
+    last = dialed.error();
+    log::debug("dial failed", log::field("peer", [&] { return short_string(peer); }),
+               log::field("endpoint", [&] { return transport::to_string(endpoint); }),
+               log::field("error", last));
+    if (stopping_) co_return;
+  }
+  dialing_.erase(peer);
+  if (stopping_) co_return;
+  if (session) {
+    adopt(std::move(session));
+    co_return;
+  }
+  if (endpoints.empty()) {
+    log::warn("the assignment names a parent without an address",
+              log::field("peer", [&] { return short_string(peer); }));
+  }
+  if (links_.contains(peer)) co_return;  // it dialed us meanwhile
+  input([&](relay::Relay& relay, relay::Now at) { relay.on_connect_failed(peer, at); });
+}
+
+void RelayDriver::adopt(std::unique_ptr<transport::Session> session) {
+  const NodeId peer = session->peer();
+  if (stopping_ || !network_) {
+    ++ended_.sessions_refused;
+    return;  // destroyed here: closes at once
+  }
+  auto link = std::make_unique<Link>(*this, std::move(session));
+  if (const auto found = links_.find(peer); found != links_.end()) {
+    Link& old = *found->second;
+    // When both ends dial at the same time each sees two sessions: both must keep the same one, the
+    // one that the lower id dialed. From the same dialer the newer one is the living one.
+    const bool same_dialer = old.session().side() == link->session().side();
+    const bool we_dialed = link->session().side() == transport::Side::dialer;
+    const bool peer_is_lower = peer < options_.self;
+    const bool keep_new = same_dialer || (we_dialed ? !peer_is_lower : peer_is_lower);
+    if (!keep_new) {
+      ++ended_.sessions_refused;
+      return;
+    }
+    const bool was_up = old.is_up();
+    old.set_up(false);
+    if (surplus_.size() >= kSurplusMax) surplus_.erase(surplus_.begin());
+    surplus_.push_back(std::move(found->second));
+    links_.erase(found);
+    surplus_.back()->close("replaced by another session");
+    if (was_up) {
+      input([&](relay::Relay& relay, relay::Now at) {
+        relay.on_peer_down(peer, relay::LossReason::closed, at);
+      });
+    }
+  }
+  Link& added = *link;
+  links_.insert_or_assign(peer, std::move(link));
+  ++ended_.sessions_opened;
+  added.start();
+  relay::Hello hello;
+  hello.software = options_.software;
+  hello.network = *network_;
+  added.send(hello);
+}
+
+void RelayDriver::on_link_hello(Link& link, const relay::Hello& hello) {
+  if (link.is_up()) return link.close("second hello");
+  if (hello.network != network_) return link.close("another network");
+  const NodeId peer = link.session().peer();
+  const auto found = links_.find(peer);
+  if (found == links_.end() || found->second.get() != &link) return;  // replaced meanwhile
+  link.set_up(true);
+  log::debug("peer session up", log::field("peer", [&] { return short_string(peer); }),
+             log::field("software", hello.software));
+  input([&](relay::Relay& relay, relay::Now at) { relay.on_peer_up(peer, at); });
+}
+
+void RelayDriver::on_link_closed(Link& link, const transport::CloseInfo& info) {
+  const NodeId peer = link.session().peer();
+  const bool was_up = link.is_up();
+  log::debug("peer session ended", log::field("peer", [&] { return short_string(peer); }),
+             log::field("reason", transport::to_string(info.reason)),
+             log::field("detail", info.detail));
+  const transport::SessionStats stats = link.session().stats();
+  ended_.bytes_in += stats.bytes_in;
+  ended_.bytes_out += stats.bytes_out;
+  forget(link);
+  input([&](relay::Relay& relay, relay::Now at) {
+    if (was_up) {
+      relay.on_peer_down(peer, to_loss(info.reason), at);
+    } else if (!links_.contains(peer)) {
+      relay.on_connect_failed(peer, at);
+    }
+  });
+}
+
+void RelayDriver::forget(Link& link) {
+  const auto found = links_.find(link.session().peer());
+  if (found != links_.end() && found->second.get() == &link) {
+    links_.erase(found);
+    return;
+  }
+  std::erase_if(surplus_, [&](const auto& entry) { return entry.get() == &link; });
+}
+
+async::Task<void> RelayDriver::shutdown(Duration grace) {
+  draining_ = true;
+  const TimePoint grace_end = async::Clock::now() + grace;
+  input([&](relay::Relay& relay, relay::Now at) {
+    relay.on_shutdown(relay::GoAwayReason::shutdown, grace, at);
+  });
+  transport_.stop();
+  while (!relay_.children(async::Clock::now()).empty()) {
+    if (co_await settled_.wait(grace_end) != async::WaitResult::signalled) break;
+  }
+  stopping_ = true;
+  ping_timer_.cancel();
+  for (auto& [peer, link] : links_) link->close("shutting down");
+  const TimePoint close_end = async::Clock::now() + kCloseTimeout;
+  while (!links_.empty() || !surplus_.empty()) {
+    if (co_await settled_.wait(close_end) != async::WaitResult::signalled) break;
+  }
+  timer_.cancel();
+  links_.clear();
+  surplus_.clear();
+  dials_.cancel();
+  co_await dials_.join();
+}
+
+std::vector<PeerView> RelayDriver::peers() const {
+  std::vector<PeerView> views;
+  for (const auto& [peer, link] : links_) {
+    if (!link->is_up()) continue;
+    const transport::Session& session = link->session();
+    views.push_back({peer, session.side() == transport::Side::dialer, session.kind(),
+                     session.remote_endpoint(), link->since(), session.stats()});
+  }
+  return views;
+}
+
+PeerTraffic RelayDriver::traffic() const {
+  PeerTraffic traffic = ended_;
+  const auto add = [&](const Link& link) {
+    const transport::SessionStats stats = link.session().stats();
+    traffic.bytes_in += stats.bytes_in;
+    traffic.bytes_out += stats.bytes_out;
+  };
+  for (const auto& [peer, link] : links_) add(*link);
+  for (const auto& link : surplus_) add(*link);
+  return traffic;
+}
+
+}  // namespace tayga::peers

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "common/async/clock.hpp"
+#include "common/async/event.hpp"
+#include "common/async/task_group.hpp"
+#include "common/base/ids.hpp"
+#include "common/transport/transport.hpp"
+#include "daemon/core/relay.hpp"
+
+namespace tayga::peers {
+
+/// What the relay decided that is nobody's business here: for the control session and the players.
+class RelayEvents {
+ public:
+  virtual ~RelayEvents() = default;
+  virtual void on_parent_lost(const relay::Relay::ParentLost& lost) = 0;
+  virtual void on_tampered(const relay::Relay::Tampered& tampered) = 0;
+  virtual void on_progress(const StreamId& stream, TrackId track) = 0;
+};
+
+struct PeerView {
+  NodeId peer;
+  bool dialed = false;  ///< by us
+  transport::Kind transport = transport::Kind::tcp;
+  transport::Endpoint remote;
+  TimePoint since;
+  transport::SessionStats stats;
+};
+
+/// Bytes of peer sessions at the socket, since the start, sessions that ended included.
+struct PeerTraffic {
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t sessions_opened = 0;
+  std::uint64_t sessions_refused = 0;
+};
+
+/// The relay's shell: gives it its clock, its timer and its peer sessions, and does what it asks.
+///
+/// Decides nothing about media. On one executor, not thread-safe. Destroy it only after shutdown()
+/// ended or when the executor runs no more; relay, transport and events must outlive it.
+class RelayDriver {
+ public:
+  struct Options {
+    NodeId self;
+    std::string software;
+    std::size_t dials_max = 64;
+    Duration dial_timeout = 5s;
+    Duration ping_interval = 5s;  ///< a quiet link is heard before kSessionIdleMax
+    Duration hello_timeout = 5s;  ///< a peer that proves a key but says nothing is closed
+  };
+
+  RelayDriver(boost::asio::any_io_executor executor, relay::Relay& relay,
+              transport::Transport& transport, RelayEvents& events, Options options);
+  ~RelayDriver();
+  RelayDriver(const RelayDriver&) = delete;
+  RelayDriver& operator=(const RelayDriver&) = delete;
+
+  /// Errors of Transport::listen.
+  Result<transport::Endpoint> listen(const transport::Endpoint& local);
+  /// Sessions of another network are refused; until it is known, all are.
+  void set_network(const NetworkId& network);
+  /// Where the peers of one stream's assignment listen; replaces what that stream said before.
+  void set_addresses(const StreamId& stream,
+                     std::map<NodeId, std::vector<transport::Endpoint>> addresses);
+
+  /// Gives the relay an input and performs what follows from it:
+  /// `driver.input([&](relay::Relay& r, relay::Now now) { r.on_assignment(a, now); })`.
+  template <class Input>
+  void input(Input&& give) {
+    give(relay_, now());
+    perform();
+  }
+  [[nodiscard]] static relay::Now now() noexcept;
+
+  /// Says go_away, serves children until they moved away or `grace` passed, closes all sessions.
+  async::Task<void> shutdown(Duration grace);
+
+  [[nodiscard]] std::vector<PeerView> peers() const;
+  [[nodiscard]] PeerTraffic traffic() const;
+
+ private:
+  class Link;
+  void perform();
+  void perform_one(relay::Relay::Action&& action);
+  void arm_timer();
+  void on_timer();
+  void dial(const NodeId& peer);
+  async::Task<void> run_dial(NodeId peer, std::vector<transport::Endpoint> endpoints);
+  [[nodiscard]] std::vector<transport::Endpoint> addresses_of(const NodeId& peer) const;
+  void adopt(std::unique_ptr<transport::Session> session);
+  void on_link_hello(Link& link, const relay::Hello& hello);
+  void on_link_closed(Link& link, const transport::CloseInfo& info);
+  void forget(Link& link);
+  void on_ping_time();
+
+  boost::asio::any_io_executor executor_;
+  relay::Relay& relay_;
+  transport::Transport& transport_;
+  RelayEvents& events_;
+  Options options_;
+  std::optional<NetworkId> network_;
+  std::map<StreamId, std::map<NodeId, std::vector<transport::Endpoint>>> addresses_;
+  std::map<NodeId, std::unique_ptr<Link>> links_;        ///< at most one per peer
+  std::vector<std::unique_ptr<Link>> surplus_;           ///< closing, replaced by another session
+  std::map<NodeId, bool> dialing_;
+  PeerTraffic ended_;
+  boost::asio::steady_timer timer_;
+  std::optional<TimePoint> armed_;
+  boost::asio::steady_timer ping_timer_;
+  std::uint64_t ping_nonce_ = 0;
+  async::Event settled_;  ///< pulsed after every input while shutting down
+  bool performing_ = false;
+  bool draining_ = false;
+  bool stopping_ = false;
+  async::TaskGroup dials_;
+};
+
+}  // namespace tayga::peers
