@@ -91,6 +91,7 @@ bool equal_constant_time(ByteView a, ByteView b) noexcept {
 }
 
 void random_bytes(std::span<std::byte> out) noexcept {
+  if (out.empty()) return;
   init();
   randombytes_buf(out.data(), out.size());
 }
