@@ -1,0 +1,479 @@
+#!/usr/bin/env python3
+"""Runs a whole Tayga network on loopback, plays a live stream through it, and reports.
+
+Started by deploy/demo, which builds the programs first; tests start it with their own --bin.
+"""
+import argparse
+import collections
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIENT = ROOT / "tests" / "e2e" / "hls_client.py"
+STREAM = "demo"
+SEGMENT_S = 2
+# name, size, video bit/s: the ladder that ffmpeg encodes
+LADDER = [("high", "640x360", 1_500_000), ("mid", "426x240", 600_000), ("low", "256x144", 250_000)]
+READY_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 20
+FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf"
+
+
+class DemoError(Exception):
+    """Something that ends the demo, in words for the person who runs it."""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def die_with_parent():
+    """In the child: a demo that is killed leaves nothing running."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    os.setpgrp()  # Ctrl-C is handled by the demo alone, which stops things in order
+
+
+class Process:
+    """One program of the network with its log file."""
+
+    def __init__(self, name, command, folder, stdin=subprocess.DEVNULL):
+        self.name = name
+        self.log_path = folder / f"{name}.log"
+        self.log = open(self.log_path, "wb")
+        self.popen = subprocess.Popen(command, stdin=stdin, stdout=self.log, stderr=self.log,
+                                      preexec_fn=die_with_parent)
+
+    def alive(self):
+        return self.popen.poll() is None
+
+    def stop(self, timeout_s=STOP_TIMEOUT_S):
+        """SIGTERM, then SIGKILL after the timeout. Returns the exit code."""
+        if self.alive():
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            self.popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            say(f"{self.name} did not end within {timeout_s} s: killing it")
+            self.popen.kill()
+            self.popen.wait()
+        self.log.close()
+        return self.popen.returncode
+
+    def tail(self):
+        return self.log_path.read_text(errors="replace")[-1500:]
+
+
+class Node:
+    """A taygad and the ways to ask it things."""
+
+    def __init__(self, network, name, roles, upload):
+        self.network, self.name = network, name
+        self.state = network.folder / name
+        self.state.mkdir(mode=0o700)
+        self.journal = self.state / "objects.jsonl"
+        config = self.state / "taygad.toml"
+        config.write_text(f"""join = "{network.join_url}"
+name = "{name}"
+roles = {json.dumps(roles)}
+state_dir = "{self.state}"
+
+[peers]
+listen = "127.0.0.1:0"
+
+[limits]
+upload = "{upload}"
+
+[player]
+listen = "127.0.0.1:0"
+
+[metrics]
+listen = "127.0.0.1:0"
+
+[journal]
+path = "{self.journal}"
+""")
+        self.process = Process(name, [network.bin / "taygad", "--config", config], network.folder)
+
+    def status(self, command="status"):
+        """The answer of `taygactl COMMAND --json`, or None while the daemon is not up."""
+        done = subprocess.run([self.network.bin / "taygactl", "--socket", self.state / "taygad.sock", command, "--json"],
+                              capture_output=True, text=True, timeout=20, check=False)
+        if done.returncode not in (0, 4):
+            return None
+        return json.loads(done.stdout)
+
+    def wait_connected(self):
+        def connected():
+            if not self.process.alive():
+                raise DemoError(f"{self.name} ended:\n{self.process.tail()}")
+            status = self.status()
+            return status if status and status["orchestrator"]["connected"] else None
+
+        self.info = wait_for(connected, f"{self.name} to reach the orchestrator")
+        return self.info
+
+    def player_url(self):
+        return f"http://{self.info['listen']['player']}"
+
+    def metrics(self):
+        url = f"http://{self.info['listen']['metrics']}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return parse_metrics(response.read().decode())
+
+    def journal_lines(self):
+        if not self.journal.exists():
+            return []
+        with open(self.journal, encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def parse_metrics(text):
+    """Sums a Prometheus exposition over labels: {name: value}."""
+    values = collections.defaultdict(float)
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name_and_labels, value = line.rsplit(" ", 1)
+            values[name_and_labels.split("{", 1)[0]] += float(value)
+    return values
+
+
+def wait_for(condition, what, timeout_s=READY_TIMEOUT_S, interval_s=0.1):
+    """Polls until `condition()` is truthy and returns it; DemoError names what did not come."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise DemoError(f"waited {timeout_s} s for {what}")
+        time.sleep(interval_s)
+
+
+def percentile(values, share):
+    """Nearest-rank percentile; -1 of nothing."""
+    if not values:
+        return -1
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-len(ordered) * share // 100) - 1))]
+
+
+class Network:
+    def __init__(self, options):
+        self.options = options
+        self.bin = Path(options.bin).resolve()
+        for program in ("taygad", "taygactl", "tayga-orchestrator"):
+            if not (self.bin / program).exists():
+                raise DemoError(f"{self.bin / program} is not there: run deploy/demo, which builds it")
+        self.folder = Path(tempfile.mkdtemp(prefix="tayga-demo-"))
+        self.processes = []
+        self.clients = []
+        self.encoder = None
+        self.viewers, self.relays, self.gateway, self.orchestrator = [], [], None, None
+        self.join_url = ""
+
+    # -- starting, in the order of the data flow ------------------------------------------------
+
+    def start(self):
+        self.start_orchestrator()
+        self.gateway = self.add_node("gateway", ["gateway"], "200mbit")
+        self.gateway.wait_connected()
+        added = self.admin("stream", "add", STREAM, "--stripes", str(self.options.stripes), "--json")
+        self.relays = [self.add_node(f"relay-{i + 1}", ["relay"], "100mbit") for i in range(self.options.relays)]
+        self.viewers = [self.add_node(f"viewer-{i + 1}", ["viewer"], "20mbit") for i in range(self.options.viewers)]
+        for node in self.relays + self.viewers:
+            node.wait_connected()
+        self.start_encoder(f"{self.gateway.player_url()}/ingest/{added['ingest_key']}/{STREAM}")
+
+    def start_orchestrator(self):
+        state = self.folder / "orchestrator"
+        grpc, self.http_port = free_port(), free_port()
+        done = subprocess.run([self.bin / "tayga-orchestrator", "init", "--state", state,
+                               "--address", f"127.0.0.1:{grpc}"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise DemoError(f"tayga-orchestrator init: {done.stderr.strip()}")
+        self.orchestrator_state = state
+        self.orchestrator_config = state / "orchestrator.toml"
+        self.orchestrator_config.write_text(f"""state_dir = "{state}"
+
+[control]
+listen = "127.0.0.1:{grpc}"
+
+[http]
+listen = "127.0.0.1:{self.http_port}"
+
+[receipts]
+submit_interval = "{self.options.submit_interval}"
+""")
+        self.orchestrator = self.run("orchestrator", [self.bin / "tayga-orchestrator", "serve",
+                                                      "--config", self.orchestrator_config])
+        self.join_url = self.orchestrator_text("join-url").strip()
+
+        def ready():
+            if not self.orchestrator.alive():
+                raise DemoError(f"the orchestrator ended:\n{self.orchestrator.tail()}")
+            return subprocess.run([self.bin / "tayga-orchestrator", "healthcheck", "--socket",
+                                   state / "orchestrator.sock"], capture_output=True, check=False).returncode == 0
+
+        wait_for(ready, "the orchestrator to serve")
+
+    def orchestrator_text(self, *arguments):
+        done = subprocess.run([self.bin / "tayga-orchestrator", *arguments, "--state", self.orchestrator_state],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise DemoError(f"tayga-orchestrator {' '.join(map(str, arguments))}: {done.stderr.strip()}")
+        return done.stdout
+
+    def admin(self, *arguments):
+        done = subprocess.run([self.bin / "tayga-orchestrator", *arguments, "--socket",
+                               self.orchestrator_state / "orchestrator.sock"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise DemoError(f"tayga-orchestrator {' '.join(arguments)}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    def api(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as response:
+            return json.load(response)
+
+    def add_node(self, name, roles, upload):
+        node = Node(self, name, roles, upload)
+        self.processes.append(node.process)
+        return node
+
+    def run(self, name, command):
+        process = Process(name, command, self.folder)
+        self.processes.append(process)
+        return process
+
+    def start_encoder(self, ingest_url):
+        clock = (f"drawtext=fontfile={FONT}:fontsize=28:fontcolor=white:box=1:boxcolor=black@0.6:x=16:y=16"
+                 r":text='%{localtime\:%T} frame %{n}'")
+        chains = [f"[0:v]{clock},split={len(LADDER)}" + "".join(f"[s{i}]" for i in range(len(LADDER)))]
+        chains += [f"[s{i}]scale={size.replace('x', ':')}[v{i}]" for i, (_, size, _) in enumerate(LADDER)]
+        command = ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-nostdin", "-re",
+                   "-f", "lavfi", "-i", f"testsrc2=size={LADDER[0][1]}:rate=25",
+                   "-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000",
+                   "-filter_complex", ";".join(chains)]
+        for i in range(len(LADDER)):
+            command += ["-map", f"[v{i}]", "-map", "1:a"]
+        command += ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-threads", "1",
+                    "-g", str(25 * SEGMENT_S), "-keyint_min", str(25 * SEGMENT_S), "-sc_threshold", "0"]
+        for i, (_, _, rate) in enumerate(LADDER):
+            command += [f"-b:v:{i}", str(rate), f"-maxrate:v:{i}", str(rate), f"-bufsize:v:{i}", str(rate)]
+        streams = " ".join(f"v:{i},a:{i},name:{name}" for i, (name, _, _) in enumerate(LADDER))
+        command += ["-c:a", "aac", "-b:a", "64k", "-f", "hls", "-hls_time", str(SEGMENT_S), "-hls_list_size", "6",
+                    "-hls_start_number_source", "epoch",
+                    "-hls_flags", "delete_segments+program_date_time+independent_segments+omit_endlist",
+                    "-master_pl_name", "master.m3u8", "-var_stream_map", streams,
+                    "-method", "PUT", "-http_persistent", "1", f"{ingest_url}/%v/index.m3u8"]
+        self.encoder = self.run("ffmpeg", command)
+
+    def wait_live(self):
+        """Until every rendition has enough segments for a player to start from behind the edge."""
+        def live():
+            for process in self.processes:
+                if not process.alive():
+                    raise DemoError(f"{process.name} ended:\n{process.tail()}")
+            counts = collections.Counter(e["path"].split("/")[0] for e in self.gateway.journal_lines()
+                                         if e["path"].endswith(".ts"))
+            return len(counts) == len(LADDER) and min(counts.values()) >= 4
+
+        wait_for(live, "the stream to be live", interval_s=0.25)
+
+    # -- playing -----------------------------------------------------------------------------------
+
+    def play(self):
+        started = time.time()
+        base = self.gateway.metrics()
+        for i, viewer in enumerate(self.viewers):
+            report = viewer.state / "client.json"
+            command = [sys.executable, CLIENT, f"{viewer.player_url()}/live/{STREAM}/master.m3u8",
+                       "--duration", str(self.options.duration), "--report", report,
+                       "--save", viewer.state / "played.ts", "--check", "ffprobe"]
+            self.clients.append((viewer, self.run(f"client-{i + 1}", command), report))
+        deadline = time.monotonic() + self.options.duration + READY_TIMEOUT_S
+        for _, client, _ in self.clients:
+            client.popen.wait(max(1.0, deadline - time.monotonic()))
+        self.check_alive()
+        egress = self.gateway.metrics()
+        self.origin_egress = sum(egress[n] - base[n] for n in ("tayga_peer_sent_bytes_total", "tayga_player_sent_bytes_total"))
+        self.play_window = (started, time.time())
+
+    def check_alive(self):
+        clients = {client for _, client, _ in self.clients}
+        for process in self.processes:
+            if process not in clients and not process.alive():
+                raise DemoError(f"{process.name} ended during the demo:\n{process.tail()}")
+
+    # -- stopping and reporting ----------------------------------------------------------------------
+
+    def collect(self):
+        """Figures that need the daemons alive; then stops them from the leaves to the root."""
+        self.relayed = sum(node.metrics()["tayga_relay_payload_received_bytes_total"]
+                           for node in self.relays + self.viewers)
+        self.streams = [s for node in self.viewers for s in (node.status("streams") or {"streams": []})["streams"]]
+        live = [s for s in self.api("/api/v1/streams")["streams"] if s["name"] == STREAM]
+        self.depth = live[0]["depth"] if live else 0
+        for node in self.viewers + self.relays + [self.gateway]:
+            code = node.process.stop()
+            if code != 0:
+                say(f"{node.name} ended with exit code {code}:\n{node.process.tail()}")
+        self.ledger = self.admin("ledger", "show", "--json")
+
+    def stop(self):
+        for process in reversed(self.processes):
+            if process.alive():
+                process.stop()
+        if self.options.keep:
+            say(f"kept: {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def report(self):
+        clients = [json.loads(path.read_text()) for _, _, path in self.clients if path.exists()]
+        if len(clients) < len(self.clients):
+            raise DemoError("a client ended without a report:\n" + "\n".join(c.tail() for _, c, _ in self.clients))
+        published = collections.defaultdict(set)
+        for entry in self.gateway.journal_lines():
+            published[entry["path"]].add(entry["sha256"])
+        mismatched = sum(o["sha256"] not in published[o["path"].removeprefix(f"/live/{STREAM}/")]
+                         for client in clients for o in client["objects"])
+        begin_us, end_us = (t * 1e6 for t in self.play_window)
+        latencies = []
+        for viewer in self.viewers:
+            latencies += self.latencies_ms(viewer.journal_lines(), begin_us, end_us)
+        played = sum(client["bytes"] for client in clients)
+        checks = [c["check"] for c in clients if c["check"] not in ("", "ok")]
+        errors = [e for c in clients for e in c["errors"]]
+        for text in checks + errors[:10]:
+            say(f"client: {text}")
+        startups = [c["startup_ms"] for c in clients if c["startup_ms"] >= 0]
+        return {
+            "viewers": len(self.viewers), "relays": len(self.relays), "stripes": self.options.stripes,
+            "objects_published": sum(begin_us <= e["complete_us"] <= end_us for e in self.gateway.journal_lines()),
+            "objects_played": sum(len(c["objects"]) for c in clients),
+            "objects_late": sum(s["objects_late"] for s in self.streams),
+            "objects_lost": sum(c["lost"] for c in clients) + sum(s["objects_lost"] for s in self.streams),
+            "bytes_mismatched": mismatched,
+            "stalls": sum(c["stalls"] for c in clients),
+            "startup_ms": {"p50": round(percentile(startups, 50)), "p95": round(percentile(startups, 95))},
+            "latency_ms": {"p50": round(percentile(latencies, 50), 1), "p95": round(percentile(latencies, 95), 1)},
+            "origin_egress_bytes": int(self.origin_egress), "played_bytes": played,
+            "offload": round(1 - self.origin_egress / played, 4) if played else 0.0,
+            "max_depth": self.depth,
+            "receipts_settled": self.ledger["totals"]["receipts"], "receipts_bytes": self.ledger["totals"]["bytes"],
+            "relayed_bytes": int(self.relayed),
+            "receipts_coverage": round(self.ledger["totals"]["bytes"] / self.relayed, 4) if self.relayed else 0.0,
+            "clients_failed_check": len(checks),
+            "clients_without_media": len(clients) - len(startups),
+        }
+
+    def latencies_ms(self, lines, begin_us, end_us):
+        """Last byte at the ingest -> whole at this viewer, of what was published while it played."""
+        ready = [e for e in lines if e["event"] == "ready"]
+        first_ready = {}
+        for entry in ready:
+            first_ready.setdefault(entry["track"], entry["ready_us"])
+        return [(e["ready_us"] - e["complete_us"]) / 1000 for e in ready
+                if e["complete_us"] >= max(begin_us, first_ready[e["track"]]) and e["complete_us"] <= end_us]
+
+
+def explain(report):
+    """The report in sentences, for people."""
+    lines = [
+        f"{report['viewers']} viewers over {report['relays']} relays, {report['stripes']} stripes, "
+        f"deepest path {report['max_depth']} hops",
+        f"played     {report['objects_played']} objects, {report['played_bytes'] / 1e6:.1f} MB; "
+        f"late {report['objects_late']}, lost {report['objects_lost']}, altered {report['bytes_mismatched']}, "
+        f"stalls {report['stalls']}",
+        f"startup    p50 {report['startup_ms']['p50']} ms, p95 {report['startup_ms']['p95']} ms",
+        f"latency    p50 {report['latency_ms']['p50']} ms, p95 {report['latency_ms']['p95']} ms "
+        "(last byte at the ingest to whole object at the viewer)",
+        f"offload    {report['offload']:.1%} (the gateway sent {report['origin_egress_bytes'] / 1e6:.1f} MB; "
+        f"at least one copy must leave it, so the bound is {1 - 1 / max(1, report['viewers']):.1%})",
+        f"receipts   {report['receipts_settled']} settled for {report['receipts_bytes'] / 1e6:.1f} MB, "
+        f"{report['receipts_coverage']:.1%} of what was relayed",
+    ]
+    return "\n".join(lines)
+
+
+def stay_up(network):
+    say("\nThe network is live. Open in any HLS player (VLC, mpv, ffplay, a browser with hls.js):")
+    for viewer in network.viewers or []:
+        say(f"  {viewer.player_url()}/live/{STREAM}/master.m3u8")
+    say(f"Orchestrator: http://127.0.0.1:{network.http_port}/api/v1/streams and /metrics")
+    say(f"A node's view: {network.bin / 'taygactl'} --socket {network.viewers[0].state / 'taygad.sock'} status"
+        if network.viewers else "")
+    say("Ctrl-C ends everything.")
+    while True:
+        network.check_alive()
+        time.sleep(0.5)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(prog="deploy/demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--viewers", type=int, default=6, help="viewers, each with its own taygad (default 6)")
+    parser.add_argument("--relays", type=int, default=2, help="relays that do not play (default 2)")
+    parser.add_argument("--stripes", type=int, default=4, help="stripes per track, K (default 4)")
+    parser.add_argument("--duration", type=float, help="play for this many seconds, report and end; without it stay up")
+    parser.add_argument("--json", action="store_true", help="the last line of stdout is the report as JSON")
+    parser.add_argument("--keep", action="store_true", help="keep logs, journals and what was played")
+    parser.add_argument("--submit-interval", default="10s", help="how often nodes submit receipts (default 10s)")
+    parser.add_argument("--bin", default=str(ROOT / "build/release/bin"), help="folder of the programs")
+    options = parser.parse_args()
+    if not 1 <= options.viewers <= 64 or not 0 <= options.relays <= 64 or not 1 <= options.stripes <= 32:
+        parser.error("--viewers takes 1..64, --relays 0..64, --stripes 1..32")
+    if options.duration is not None and options.duration < 5:
+        parser.error("--duration takes at least 5 seconds")
+    return options
+
+
+def main():
+    options = parse_options()
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    network = None
+    try:
+        network = Network(options)
+        say(f"Starting an orchestrator, a gateway, {options.relays} relays and {options.viewers} viewers on loopback ...")
+        network.start()
+        network.wait_live()
+        if options.duration is None:
+            stay_up(network)
+        say(f"Live. Playing for {options.duration:g} s ...")
+        network.play()
+        network.collect()
+        report = network.report()
+        say(explain(report))
+        if options.json:
+            print(json.dumps(report), flush=True)
+        failed = report["clients_failed_check"] + report["clients_without_media"] + report["bytes_mismatched"]
+        return 1 if failed else 0
+    except KeyboardInterrupt:
+        say("\nEnding.")
+        return 0 if options.duration is None else 1
+    except (DemoError, OSError, subprocess.SubprocessError) as error:
+        say(f"demo: {error}")
+        return 1
+    finally:
+        if network:
+            network.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
