@@ -34,21 +34,6 @@ bool is_signed_by(ByteView blob, std::size_t body_size, const crypto::PublicKey&
   return crypto::verify(key, blob.first(body_size), blob.subspan(body_size));
 }
 
-std::array<std::byte, kOnlineKeyBodySize> serialize_online_key_body(const OnlineKey& key) noexcept {
-  std::array<std::byte, kOnlineKeyBodySize> body{};
-  wire::Writer out{body};
-  out.raw(as_bytes(kOnlineKeyTag));
-  out.integer(kOnlineKeyVersion);
-  out.integer(key.key_id);
-  out.integer(static_cast<std::uint64_t>(key.not_before_ms));
-  out.integer(static_cast<std::uint64_t>(key.not_after_ms));
-  out.raw(key.network.view());
-  out.raw(key.key);
-  out.raw(key.root);
-  TAYGA_CHECK(out.used() == body.size());
-  return body;
-}
-
 }  // namespace
 
 wire::AllocationBlob sign_allocation(const wire::Allocation& allocation,
@@ -88,6 +73,21 @@ wire::SettlementItem make_settlement_item(const wire::AllocationBlob& allocation
   out.raw(allocation);
   out.raw(receipt);
   return item;
+}
+
+std::array<std::byte, kOnlineKeyBodySize> serialize_online_key_body(const OnlineKey& key) noexcept {
+  std::array<std::byte, kOnlineKeyBodySize> body{};
+  wire::Writer out{body};
+  out.raw(as_bytes(kOnlineKeyTag));
+  out.integer(kOnlineKeyVersion);
+  out.integer(key.key_id);
+  out.integer(static_cast<std::uint64_t>(key.not_before_ms));
+  out.integer(static_cast<std::uint64_t>(key.not_after_ms));
+  out.raw(key.network.view());
+  out.raw(key.key);
+  out.raw(key.root);
+  TAYGA_CHECK(out.used() == body.size());
+  return body;
 }
 
 OnlineKeyBlob sign_online_key(const OnlineKey& online_key, const crypto::SigningKey& root_key) {

@@ -46,6 +46,8 @@ struct OnlineKey {
   friend bool operator==(const OnlineKey&, const OnlineKey&) = default;
 };
 using OnlineKeyBlob = std::array<std::byte, kOnlineKeySize>;
+/// The 112 bytes that are signed.
+std::array<std::byte, kOnlineKeyBodySize> serialize_online_key_body(const OnlineKey& key) noexcept;
 OnlineKeyBlob sign_online_key(const OnlineKey& online_key, const crypto::SigningKey& root_key);
 /// Checks the layout and that the term is at most kOnlineKeyTermMaxMs (bad_field); NOT the
 /// signature.
