@@ -262,7 +262,7 @@ submit_interval = "{self.options.submit_interval}"
         return process
 
     def start_encoder(self, ingest_url):
-        clock = (f"drawtext=fontfile={FONT}:fontsize=28:fontcolor=white:box=1:boxcolor=black@0.6:x=16:y=16"
+        clock = (f"drawtext=fontfile={FONT}:fontsize=28:fontcolor=white:box=1:boxcolor=black@0.6:x=16:y=h-th-16"
                  r":text='%{localtime\:%T} frame %{n}'")
         chains = [f"[0:v]{clock},split={len(LADDER)}" + "".join(f"[s{i}]" for i in range(len(LADDER)))]
         chains += [f"[s{i}]scale={size.replace('x', ':')}[v{i}]" for i, (_, size, _) in enumerate(LADDER)]

@@ -78,6 +78,7 @@ class RelayDriver::Link final : public transport::SessionHandler {
  private:
   void on_control(ByteView payload) {
     const Result<relay::PeerMessage> message = control::decode_control(payload);
+    if (!message && message.error() == control::ControlErrc::unknown_message) return;
     if (!message) {
       log::debug("peer sent a malformed control frame",
                  log::field("peer", [&] { return short_string(session_->peer()); }),
