@@ -1,0 +1,432 @@
+#include "daemon/control/peer_codec.hpp"
+
+#include "common/base/check.hpp"
+#include "common/wire/frame.hpp"
+#include "daemon/control/protobuf_log.hpp"
+#include "tayga/v1/peer.pb.h"
+
+#include <boost/endian/conversion.hpp>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace tayga::control {
+
+namespace {
+
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
+
+constexpr int kRecursionLimit = 16;
+
+// ---- to protobuf ----
+
+template <class Id>
+std::string to_field(const Id& id) {
+  return std::string{as_text(id.view())};
+}
+
+template <std::size_t N>
+std::string to_field(const std::array<std::byte, N>& bytes) {
+  return std::string{as_text(bytes)};
+}
+
+std::uint32_t to_milliseconds(Duration duration) {
+  const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  return static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(count, 0, std::numeric_limits<std::uint32_t>::max()));
+}
+
+template <class Proto, class Message>
+void fill_scope(Proto& out, const Message& in) {
+  out.set_stream_id(to_field(in.stream));
+  out.set_track(in.track.value());
+  out.set_stripe_mask(in.stripes);
+}
+
+void fill(v1::PeerMessage& out, const relay::Hello& in) {
+  v1::PeerHello& hello = *out.mutable_hello();
+  hello.set_protocol_version(in.protocol_version);
+  hello.set_software(in.software);
+  hello.set_network_id(to_field(in.network));
+}
+
+v1::Subscribe::Mode to_proto(relay::SubscribeMode mode) {
+  switch (mode) {
+    case relay::SubscribeMode::active:
+      return v1::Subscribe::MODE_ACTIVE;
+    case relay::SubscribeMode::standby:
+      return v1::Subscribe::MODE_STANDBY;
+  }
+  return v1::Subscribe::MODE_UNSPECIFIED;
+}
+
+void fill(v1::PeerMessage& out, const relay::Subscribe& in) {
+  v1::Subscribe& subscribe = *out.mutable_subscribe();
+  fill_scope(subscribe, in);
+  subscribe.set_mode(to_proto(in.mode));
+  subscribe.set_publisher_epoch(in.epoch.value());
+  for (const relay::StripeStart& start : in.starts) {
+    v1::StripeStart& added = *subscribe.add_starts();
+    added.set_stripe(start.stripe.value());
+    added.set_next_seq(start.next_seq.value());
+  }
+  subscribe.set_allocation(to_field(in.allocation));
+}
+
+void fill(v1::PeerMessage& out, const relay::SubscribeOk& in) {
+  fill_scope(*out.mutable_subscribe_ok(), in);
+}
+
+v1::SubscribeRefused::Reason to_proto(relay::RefuseReason reason) {
+  switch (reason) {
+    case relay::RefuseReason::unknown_stream:
+      return v1::SubscribeRefused::REASON_UNKNOWN_STREAM;
+    case relay::RefuseReason::bad_allocation:
+      return v1::SubscribeRefused::REASON_BAD_ALLOCATION;
+    case relay::RefuseReason::expired_allocation:
+      return v1::SubscribeRefused::REASON_EXPIRED_ALLOCATION;
+    case relay::RefuseReason::no_capacity:
+      return v1::SubscribeRefused::REASON_NO_CAPACITY;
+    case relay::RefuseReason::draining:
+      return v1::SubscribeRefused::REASON_DRAINING;
+  }
+  return v1::SubscribeRefused::REASON_UNSPECIFIED;
+}
+
+void fill(v1::PeerMessage& out, const relay::SubscribeRefused& in) {
+  v1::SubscribeRefused& refused = *out.mutable_subscribe_refused();
+  fill_scope(refused, in);
+  refused.set_reason(to_proto(in.reason));
+  refused.set_retry_after_ms(to_milliseconds(in.retry_after));
+}
+
+void fill(v1::PeerMessage& out, const relay::Unsubscribe& in) {
+  fill_scope(*out.mutable_unsubscribe(), in);
+}
+
+void fill(v1::PeerMessage& out, const relay::Head& in) {
+  v1::Head& head = *out.mutable_head();
+  std::size_t parts = 1;
+  for (const relay::TrackHead& track : in.tracks) {
+    parts += 1 + track.stripes.size();
+    if (parts > kPeerMessagePartsMax) return;
+    v1::TrackHead& added = *head.add_tracks();
+    added.set_stream_tag(boost::endian::load_big_u64(as_uchar(track.stream_tag.view())));
+    added.set_track(track.track.value());
+    added.set_publisher_epoch(track.epoch.value());
+    for (const relay::StripeHead& stripe : track.stripes) {
+      v1::StripeHead& added_stripe = *added.add_stripes();
+      added_stripe.set_stripe(stripe.stripe.value());
+      added_stripe.set_next_seq(stripe.next_seq.value());
+    }
+  }
+}
+
+void fill(v1::PeerMessage& out, const relay::Fetch& in) {
+  v1::Fetch& fetch = *out.mutable_fetch();
+  fetch.set_stream_id(to_field(in.stream));
+  fetch.set_track(in.track.value());
+  fetch.set_publisher_epoch(in.epoch.value());
+  for (const relay::SeqRange& range : in.ranges) {
+    v1::SeqRange& added = *fetch.add_ranges();
+    added.set_first(range.first.value());
+    added.set_last(range.last.value());
+  }
+}
+
+void fill(v1::PeerMessage& out, const relay::PeerReceipt& in) {
+  out.mutable_receipt()->set_receipt(to_field(in.blob));
+}
+
+void fill(v1::PeerMessage& out, const relay::UpstreamGap& in) {
+  fill_scope(*out.mutable_upstream_gap(), in);
+}
+
+v1::GoAway::Reason to_proto(relay::GoAwayReason reason) {
+  switch (reason) {
+    case relay::GoAwayReason::shutdown:
+      return v1::GoAway::REASON_SHUTDOWN;
+    case relay::GoAwayReason::paused:
+      return v1::GoAway::REASON_PAUSED;
+    case relay::GoAwayReason::drain:
+      return v1::GoAway::REASON_DRAIN;
+    case relay::GoAwayReason::unassigned:
+      return v1::GoAway::REASON_UNASSIGNED;
+    case relay::GoAwayReason::protocol:
+      return v1::GoAway::REASON_PROTOCOL;
+  }
+  return v1::GoAway::REASON_UNSPECIFIED;
+}
+
+void fill(v1::PeerMessage& out, const relay::GoAway& in) {
+  out.mutable_go_away()->set_reason(to_proto(in.reason));
+  out.mutable_go_away()->set_grace_ms(to_milliseconds(in.grace));
+}
+
+void fill(v1::PeerMessage& out, const relay::Ping& in) {
+  out.mutable_ping()->set_nonce(in.nonce);
+}
+
+void fill(v1::PeerMessage& out, const relay::Pong& in) {
+  out.mutable_pong()->set_nonce(in.nonce);
+}
+
+// ---- from protobuf ----
+
+template <std::size_t N>
+bool copy_exact(const std::string& in, std::array<std::byte, N>& out) {
+  if (in.size() != N) return false;
+  const ByteView bytes = as_bytes(in);
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+  return true;
+}
+
+std::optional<StripeIndex> to_stripe(std::uint32_t value) {
+  if (value >= kStripeCountMax) return std::nullopt;
+  return StripeIndex{static_cast<std::uint8_t>(value)};
+}
+
+/// Stream, track and a mask that names at least one stripe: the head of half of all messages.
+template <class Message, class Proto>
+Result<Message> to_scope(const Proto& in) {
+  Message out;
+  if (!copy_exact(in.stream_id(), out.stream.bytes)) return ControlErrc::bad_size;
+  if (in.stripe_mask() == 0) return ControlErrc::bad_value;
+  out.track = TrackId{in.track()};
+  out.stripes = in.stripe_mask();
+  return out;
+}
+
+/// `software` ends up in logs, so it must be plain text.
+bool is_printable(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
+Result<relay::PeerMessage> to_message(const v1::PeerHello& in) {
+  relay::Hello out;
+  if (in.software().size() > kSoftwareSizeMax) return ControlErrc::bad_size;
+  if (!is_printable(in.software()) || in.protocol_version() == 0) return ControlErrc::bad_value;
+  if (!copy_exact(in.network_id(), out.network.bytes)) return ControlErrc::bad_size;
+  out.protocol_version = in.protocol_version();
+  out.software = in.software();
+  return relay::PeerMessage{std::move(out)};
+}
+
+Result<relay::PeerMessage> to_message(const v1::Subscribe& in) {
+  Result<relay::Subscribe> out = to_scope<relay::Subscribe>(in);
+  if (!out) return out.error();
+  switch (in.mode()) {
+    case v1::Subscribe::MODE_ACTIVE:
+      out->mode = relay::SubscribeMode::active;
+      break;
+    case v1::Subscribe::MODE_STANDBY:
+      out->mode = relay::SubscribeMode::standby;
+      break;
+    default:
+      return ControlErrc::bad_value;  // an open enum: any number can arrive
+  }
+  out->epoch = PublisherEpoch{in.publisher_epoch()};
+  if (in.starts_size() > static_cast<int>(kStripeCountMax)) return ControlErrc::bad_size;
+  for (const v1::StripeStart& start : in.starts()) {
+    const auto stripe = to_stripe(start.stripe());
+    if (!stripe) return ControlErrc::bad_value;
+    out->starts.push_back({*stripe, SliceSeq{start.next_seq()}});
+  }
+  if (!copy_exact(in.allocation(), out->allocation)) return ControlErrc::bad_size;
+  return relay::PeerMessage{std::move(*out)};
+}
+
+Result<relay::PeerMessage> to_message(const v1::SubscribeOk& in) {
+  const auto out = to_scope<relay::SubscribeOk>(in);
+  if (!out) return out.error();
+  return relay::PeerMessage{*out};
+}
+
+relay::RefuseReason to_reason(v1::SubscribeRefused::Reason reason) {
+  switch (reason) {
+    case v1::SubscribeRefused::REASON_UNKNOWN_STREAM:
+      return relay::RefuseReason::unknown_stream;
+    case v1::SubscribeRefused::REASON_BAD_ALLOCATION:
+      return relay::RefuseReason::bad_allocation;
+    case v1::SubscribeRefused::REASON_EXPIRED_ALLOCATION:
+      return relay::RefuseReason::expired_allocation;
+    case v1::SubscribeRefused::REASON_DRAINING:
+      return relay::RefuseReason::draining;
+    default:
+      return relay::RefuseReason::no_capacity;  // also what a newer version may say
+  }
+}
+
+Result<relay::PeerMessage> to_message(const v1::SubscribeRefused& in) {
+  auto out = to_scope<relay::SubscribeRefused>(in);
+  if (!out) return out.error();
+  out->reason = to_reason(in.reason());
+  out->retry_after = std::chrono::milliseconds{in.retry_after_ms()};
+  return relay::PeerMessage{*out};
+}
+
+Result<relay::PeerMessage> to_message(const v1::Unsubscribe& in) {
+  const auto out = to_scope<relay::Unsubscribe>(in);
+  if (!out) return out.error();
+  return relay::PeerMessage{*out};
+}
+
+Result<relay::PeerMessage> to_message(const v1::Head& in) {
+  relay::Head out;
+  for (const v1::TrackHead& track : in.tracks()) {
+    relay::TrackHead added;
+    boost::endian::store_big_u64(reinterpret_cast<unsigned char*>(added.stream_tag.bytes.data()),
+                                 track.stream_tag());
+    added.track = TrackId{track.track()};
+    added.epoch = PublisherEpoch{track.publisher_epoch()};
+    if (track.stripes_size() > static_cast<int>(kStripeCountMax)) return ControlErrc::bad_size;
+    for (const v1::StripeHead& head : track.stripes()) {
+      const auto stripe = to_stripe(head.stripe());
+      if (!stripe) return ControlErrc::bad_value;
+      added.stripes.push_back({*stripe, SliceSeq{head.next_seq()}});
+    }
+    out.tracks.push_back(std::move(added));
+  }
+  return relay::PeerMessage{std::move(out)};
+}
+
+Result<relay::PeerMessage> to_message(const v1::Fetch& in) {
+  relay::Fetch out;
+  if (!copy_exact(in.stream_id(), out.stream.bytes)) return ControlErrc::bad_size;
+  out.track = TrackId{in.track()};
+  out.epoch = PublisherEpoch{in.publisher_epoch()};
+  if (in.ranges_size() > static_cast<int>(kFetchRangesMax)) return ControlErrc::bad_size;
+  for (const v1::SeqRange& range : in.ranges()) {
+    if (range.last() < range.first()) return ControlErrc::bad_value;
+    if (range.last() - range.first() >= kFetchRangeSlicesMax) return ControlErrc::bad_value;
+    out.ranges.push_back({SliceSeq{range.first()}, SliceSeq{range.last()}});
+  }
+  return relay::PeerMessage{std::move(out)};
+}
+
+Result<relay::PeerMessage> to_message(const v1::PeerReceipt& in) {
+  relay::PeerReceipt out;
+  if (!copy_exact(in.receipt(), out.blob)) return ControlErrc::bad_size;
+  return relay::PeerMessage{out};
+}
+
+Result<relay::PeerMessage> to_message(const v1::UpstreamGap& in) {
+  const auto out = to_scope<relay::UpstreamGap>(in);
+  if (!out) return out.error();
+  return relay::PeerMessage{*out};
+}
+
+relay::GoAwayReason to_reason(v1::GoAway::Reason reason) {
+  switch (reason) {
+    case v1::GoAway::REASON_PAUSED:
+      return relay::GoAwayReason::paused;
+    case v1::GoAway::REASON_DRAIN:
+      return relay::GoAwayReason::drain;
+    case v1::GoAway::REASON_UNASSIGNED:
+      return relay::GoAwayReason::unassigned;
+    case v1::GoAway::REASON_PROTOCOL:
+      return relay::GoAwayReason::protocol;
+    default:
+      return relay::GoAwayReason::shutdown;  // also what a newer version may say
+  }
+}
+
+Result<relay::PeerMessage> to_message(const v1::GoAway& in) {
+  return relay::PeerMessage{
+      relay::GoAway{to_reason(in.reason()), std::chrono::milliseconds{in.grace_ms()}}};
+}
+
+// ---- bounds before parsing ----
+
+/// Levels of submessages below PeerMessage: body, its elements, and a track head's stripes.
+constexpr int kLevels = 3;
+
+/// Counts length-delimited fields where the schema may hold submessages, without allocating. A blob
+/// that is looked into by mistake is skipped again, so a wrong guess costs time in its size only.
+bool count_parts(ByteView message, int levels, std::size_t& parts) {
+  CodedInputStream in{reinterpret_cast<const std::uint8_t*>(message.data()),
+                      static_cast<int>(message.size())};
+  while (const std::uint32_t tag = in.ReadTag()) {
+    if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      if (!WireFormatLite::SkipField(&in, tag)) return true;  // malformed here: the parser says so
+      continue;
+    }
+    std::uint32_t size = 0;
+    if (!in.ReadVarint32(&size)) return true;
+    const auto begin = static_cast<std::size_t>(in.CurrentPosition());
+    if (size > message.size() - begin) return true;
+    parts += 1;
+    if (parts > kPeerMessagePartsMax) return false;
+    if (levels > 1 && !count_parts(message.subspan(begin, size), levels - 1, parts)) return false;
+    if (!in.Skip(static_cast<int>(size))) return true;
+  }
+  return true;
+}
+
+Result<void> parse(ByteView payload, v1::PeerMessage& message) {
+  if (payload.size() > wire::kPayloadSizeMax) return ControlErrc::message_too_large;
+  std::size_t parts = 0;
+  if (!count_parts(payload, kLevels, parts)) return ControlErrc::too_many_parts;
+  CodedInputStream in{reinterpret_cast<const std::uint8_t*>(payload.data()),
+                      static_cast<int>(payload.size())};
+  in.SetRecursionLimit(kRecursionLimit);
+  if (!message.ParseFromCodedStream(&in) || !in.ConsumedEntireMessage()) {
+    return ControlErrc::malformed;
+  }
+  return {};
+}
+
+}  // namespace
+
+SharedBytes encode_control_frame(const relay::PeerMessage& message) {
+  v1::PeerMessage out;
+  std::visit([&out](const auto& body) { fill(out, body); }, message);
+  std::string payload;
+  TAYGA_CHECK(out.SerializeToString(&payload));
+  TAYGA_CHECK(payload.size() <= wire::kPayloadSizeMax);
+  return std::make_shared<const Bytes>(
+      wire::serialize_frame(wire::FrameType::control, as_bytes(payload)));
+}
+
+Result<relay::PeerMessage> decode_control(ByteView payload) {
+  route_protobuf_log();
+  v1::PeerMessage message;
+  if (const auto parsed = parse(payload, message); !parsed) return parsed.error();
+  switch (message.body_case()) {
+    case v1::PeerMessage::kHello:
+      return to_message(message.hello());
+    case v1::PeerMessage::kSubscribe:
+      return to_message(message.subscribe());
+    case v1::PeerMessage::kSubscribeOk:
+      return to_message(message.subscribe_ok());
+    case v1::PeerMessage::kSubscribeRefused:
+      return to_message(message.subscribe_refused());
+    case v1::PeerMessage::kUnsubscribe:
+      return to_message(message.unsubscribe());
+    case v1::PeerMessage::kHead:
+      return to_message(message.head());
+    case v1::PeerMessage::kFetch:
+      return to_message(message.fetch());
+    case v1::PeerMessage::kReceipt:
+      return to_message(message.receipt());
+    case v1::PeerMessage::kUpstreamGap:
+      return to_message(message.upstream_gap());
+    case v1::PeerMessage::kGoAway:
+      return to_message(message.go_away());
+    case v1::PeerMessage::kPing:
+      return relay::PeerMessage{relay::Ping{message.ping().nonce()}};
+    case v1::PeerMessage::kPong:
+      return relay::PeerMessage{relay::Pong{message.pong().nonce()}};
+    case v1::PeerMessage::BODY_NOT_SET:
+      break;
+  }
+  return ControlErrc::unknown_message;
+}
+
+}  // namespace tayga::control
