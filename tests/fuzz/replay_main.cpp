@@ -18,6 +18,10 @@
 // [MUTATIONS_PER_FILE]
 
 extern "C" void __sanitizer_set_death_callback(void (*)()) __attribute__((weak));
+// GCC keeps UBSan in a library of its own, which knows no death callback: let it abort instead.
+extern "C" const char* __ubsan_default_options() {
+  return "abort_on_error=1:print_stacktrace=1";
+}
 
 namespace {
 
