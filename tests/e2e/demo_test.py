@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Runs the demo network and holds its report against what must be true on any machine.
+
+usage: demo_test.py BIN [--stripes K] [--viewers N] [--relays N] [--duration S]
+Latency and startup targets are for a quiet machine and a release build: deploy/demo reports them,
+this test only holds what no load may break.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+DEMO = Path(__file__).resolve().parents[2] / "deploy" / "demo_network.py"
+
+
+def problems_of(report):
+    """What is wrong with a report, in words."""
+    must_be_zero = ["objects_lost", "bytes_mismatched", "clients_failed_check", "clients_without_media"]
+    problems = [f"{key} is {report[key]}" for key in must_be_zero if report[key] != 0]
+    if report["objects_played"] < report["viewers"] * 4:
+        problems.append(f"only {report['objects_played']} objects were played")
+    if report["latency_ms"]["p50"] < 0:
+        problems.append("no object was timed")
+    # One copy must leave the gateway; half a copy more is room for joins while the trees settle.
+    bound = 1 - 1.5 / report["viewers"]
+    if report["offload"] < bound:
+        problems.append(f"offload {report['offload']} is below {bound:.2f}")
+    if report["receipts_coverage"] < 0.95:
+        problems.append(f"receipts cover {report['receipts_coverage']:.1%} of what was relayed")
+    if report["receipts_coverage"] > 1.0001:
+        problems.append(f"receipts cover more than was relayed: {report['receipts_coverage']}")
+    if report["max_depth"] < 1:
+        problems.append("the orchestrator knows no path")
+    return problems
+
+
+def left_running(pids_before):
+    """Processes of ours that outlived the demo."""
+    ours = ("taygad", "tayga-orchestr")
+    return [f"{pid} {name}" for pid, name in processes() if pid not in pids_before and name.startswith(ours)]
+
+
+def processes():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+            if state != "Z":
+                yield pid, Path(f"/proc/{pid}/comm").read_text().strip()
+        except OSError:
+            continue  # it ended between the listing and the look
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bin")
+    parser.add_argument("--stripes", default="4")
+    parser.add_argument("--viewers", default="3")
+    parser.add_argument("--relays", default="1")
+    parser.add_argument("--duration", default="15")
+    options = parser.parse_args()
+    before = {pid for pid, _ in processes()}
+    done = subprocess.run([sys.executable, DEMO, "--bin", options.bin, "--viewers", options.viewers,
+                           "--relays", options.relays, "--stripes", options.stripes,
+                           "--duration", options.duration, "--submit-interval", "2s", "--json"],
+                          stdout=subprocess.PIPE, text=True, timeout=300, check=False)
+    if not done.stdout.strip():
+        sys.exit(f"the demo printed no report (exit {done.returncode})")
+    report = json.loads(done.stdout.strip().splitlines()[-1])
+    print(json.dumps(report, indent=1))
+    problems = problems_of(report)
+    if done.returncode != 0:
+        problems.append(f"the demo ended with exit code {done.returncode}")
+    problems += [f"left running: {process}" for process in left_running(before)]
+    for problem in problems:
+        print("FAILED:", problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
