@@ -1,0 +1,33 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace tayga::orch {
+
+/// What the programs of this project end with (ARCHITECTURE.md, "Programs").
+enum class ExitCode : int {
+  ok = 0,
+  failed = 1,
+  not_running = 3,
+  degraded = 4,
+  usage = 64,
+  unavailable = 69,
+  try_again = 75,
+  no_permission = 77,
+  config = 78,
+};
+
+/// Ends the process before it serves, or a verb: the message says what was wrong, with the value,
+/// and what to do. Thrown at start-up only, caught in main().
+class StartupError : public std::runtime_error {
+ public:
+  StartupError(ExitCode exit_code, const std::string& message)
+      : std::runtime_error{message}, exit_code_{exit_code} {}
+  [[nodiscard]] ExitCode exit_code() const noexcept { return exit_code_; }
+
+ private:
+  ExitCode exit_code_;
+};
+
+}  // namespace tayga::orch
