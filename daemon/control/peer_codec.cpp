@@ -2,11 +2,11 @@
 
 #include "common/base/check.hpp"
 #include "common/wire/frame.hpp"
-#include "daemon/control/protobuf_log.hpp"
 #include "tayga/v1/peer.pb.h"
 
 #include <boost/endian/conversion.hpp>
 #include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
@@ -369,6 +369,12 @@ bool count_parts(ByteView message, int levels, std::size_t& parts) {
   return true;
 }
 
+/// libprotobuf writes a line to stderr for each text that is not UTF-8: a peer could fill the disk.
+/// What is wrong reaches our log as the error that we return.
+void silence_protobuf() {
+  [[maybe_unused]] static const auto previous = google::protobuf::SetLogHandler(nullptr);
+}
+
 Result<void> parse(ByteView payload, v1::PeerMessage& message) {
   if (payload.size() > wire::kPayloadSizeMax) return ControlErrc::message_too_large;
   std::size_t parts = 0;
@@ -395,7 +401,7 @@ SharedBytes encode_control_frame(const relay::PeerMessage& message) {
 }
 
 Result<relay::PeerMessage> decode_control(ByteView payload) {
-  route_protobuf_log();
+  silence_protobuf();
   v1::PeerMessage message;
   if (const auto parsed = parse(payload, message); !parsed) return parsed.error();
   switch (message.body_case()) {
