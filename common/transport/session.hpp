@@ -1,18 +1,18 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-
-#include <boost/asio/ip/address.hpp>
-
 #include "common/base/bytes.hpp"
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
 #include "common/base/time.hpp"
 #include "common/wire/frame.hpp"
+
+#include <boost/asio/ip/address.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace tayga::transport {
 
@@ -29,8 +29,8 @@ std::string to_string(const Endpoint& endpoint);
 /// "192.0.2.1:7410" or "[2001:db8::1]:7410"; names are not resolved here.
 std::optional<Endpoint> parse_endpoint(std::string_view text);
 
-/// Which QUIC stream a media frame travels on: one long-lived unidirectional stream per (stream tag,
-/// track). TLS over TCP ignores it.
+/// Which QUIC stream a media frame travels on: one long-lived unidirectional stream per (stream
+/// tag, track). TLS over TCP ignores it.
 struct FlowId {
   wire::StreamTag stream_tag;
   TrackId track;
@@ -44,12 +44,12 @@ struct OutboundMedia {
 
 struct CloseInfo {
   enum class Reason : std::uint8_t {
-    local,            ///< close() was called
-    remote,           ///< the peer closed in order
-    reset,            ///< the connection broke
-    idle,             ///< nothing heard for kSessionIdleMax
-    protocol,         ///< the peer broke the framing
-    overflow,         ///< the peer did not take its control frames: kControlQueueMax reached
+    local,     ///< close() was called
+    remote,    ///< the peer closed in order
+    reset,     ///< the connection broke
+    idle,      ///< nothing heard for kSessionIdleMax
+    protocol,  ///< the peer broke the framing
+    overflow,  ///< the peer did not take its control frames: kControlQueueMax reached
   };
   Reason reason = Reason::local;
   std::string detail;
@@ -57,15 +57,15 @@ struct CloseInfo {
 const char* to_string(CloseInfo::Reason reason);
 
 struct SessionStats {
-  std::uint64_t bytes_in = 0;    ///< at the socket, with all framing and encryption
+  std::uint64_t bytes_in = 0;  ///< at the socket, with all framing and encryption
   std::uint64_t bytes_out = 0;
   std::uint64_t media_frames_out = 0;
   std::size_t queued_bytes = 0;  ///< accepted by the session, not yet by the kernel
   Duration smoothed_rtt{0};      ///< 0 = not measured yet
 };
 
-/// What a session tells its owner. All calls come on the session's executor, never from inside a call
-/// to the session. After on_closed nothing more comes.
+/// What a session tells its owner. All calls come on the session's executor, never from inside a
+/// call to the session. After on_closed nothing more comes.
 class SessionHandler {
  public:
   virtual ~SessionHandler() = default;
@@ -78,7 +78,7 @@ class SessionHandler {
   virtual void on_closed(const CloseInfo& info) = 0;
 };
 
-inline constexpr Duration kSessionIdleMax = 15s;          ///< kept alive by the owner's heads and pings
+inline constexpr Duration kSessionIdleMax = 15s;  ///< kept alive by the owner's heads and pings
 inline constexpr std::size_t kControlQueueMax = 1 << 20;  ///< bytes of unsent control frames
 
 /// One authenticated, encrypted link to one peer that carries whole frames.
@@ -96,7 +96,8 @@ class Session {
   virtual void send_control(SharedBytes frame) = 0;
   /// Says that next_media() has something; cheap to repeat.
   virtual void notify_media() = 0;
-  /// Sends what is queued as control, then closes in order; on_closed(local) follows. Bounded to 1 s.
+  /// Sends what is queued as control, then closes in order; on_closed(local) follows. Bounded to 1
+  /// s.
   virtual void close(std::string reason) = 0;
 
   [[nodiscard]] virtual const NodeId& peer() const noexcept = 0;

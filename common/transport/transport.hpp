@@ -1,13 +1,13 @@
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <string>
-
 #include "common/async/task.hpp"
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
 #include "common/transport/session.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
 
 namespace tayga::transport {
 
@@ -16,7 +16,7 @@ enum class TransportErrc {
   listen_failed,
   connect_failed,
   handshake_failed,
-  wrong_peer,        ///< the peer proved another key than the expected node id
+  wrong_peer,  ///< the peer proved another key than the expected node id
   timed_out,
   too_many_sessions,
 };
@@ -33,12 +33,12 @@ class Transport {
   virtual ~Transport() = default;
   [[nodiscard]] virtual Kind kind() const noexcept = 0;
 
-  /// Listens and calls `on_accept` with each session whose handshake succeeded. Half-open handshakes
-  /// are bounded (256; 32 per /24 or /48). Errors: address_in_use, listen_failed.
+  /// Listens and calls `on_accept` with each session whose handshake succeeded. Half-open
+  /// handshakes are bounded (256; 32 per /24 or /48). Errors: address_in_use, listen_failed.
   virtual Result<Endpoint> listen(const Endpoint& local, AcceptHandler on_accept) = 0;
 
-  /// Dials and completes the mutual handshake. Errors: connect_failed, handshake_failed, wrong_peer,
-  /// timed_out. A session it returns is proven to be `expected`.
+  /// Dials and completes the mutual handshake. Errors: connect_failed, handshake_failed,
+  /// wrong_peer, timed_out. A session it returns is proven to be `expected`.
   virtual async::Task<Result<std::unique_ptr<Session>>> connect(Endpoint remote, NodeId expected,
                                                                 Duration timeout) = 0;
   /// Stops listening and refuses new dials; sessions handed out live on.

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "common/crypto/ed25519.hpp"
+#include "common/transport/transport.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/address.hpp>
+
+#include <memory>
+#include <optional>
+
+namespace tayga::transport::tls {
+
+struct TlsOptions {
+  std::size_t sessions_max = 256;
+  std::size_t half_open_max = 256;
+  std::size_t half_open_per_prefix_max = 32;  ///< per IPv4 /24 or IPv6 /48
+  Duration handshake_timeout = 5s;
+  std::size_t flush_bytes = 16 * 1024;  ///< a child is written to at this many queued bytes ...
+  Duration flush_delay = 5ms;           ///< ... or after this long, whichever comes first
+  Duration idle_max = kSessionIdleMax;  ///< a session that hears nothing for so long is closed
+  std::optional<boost::asio::ip::address>
+      source_address;  ///< of dials; nullopt = the system's choice
+};
+
+/// TLS 1.3 over TCP: mutual, self-signed Ed25519 certificates, ALPN `tayga/1`; a dialer pins the
+/// acceptor's key, an acceptor takes any proven key (what a peer may do is its owner's decision).
+/// The owner may destroy a Session, or the transport, from inside any callback. After close()
+/// frames that still arrive are dropped. Everything must be destroyed before the executor's
+/// context. Throws std::runtime_error when OpenSSL or the system cannot provide what is needed.
+/// Implementation notes: OpenSSL memory BIOs, writes of 64-128 KiB, TCP_NODELAY, RTT from TCP_INFO.
+std::unique_ptr<Transport> make_tls_transport(boost::asio::any_io_executor executor,
+                                              const crypto::SigningKey& identity,
+                                              const TlsOptions& options);
+
+}  // namespace tayga::transport::tls
