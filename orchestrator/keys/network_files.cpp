@@ -23,9 +23,9 @@ constexpr std::size_t kTextFileMax = 64 * 1024;
 [[noreturn]] void fail(const std::string& what, const fs::path& path, int error_number,
                        const std::string& remedy) {
   const bool denied = error_number == EACCES || error_number == EPERM;
-  throw StartupError{denied ? ExitCode::no_permission : ExitCode::failed,
-                     what + " '" + path.string() + "': " + std::strerror(error_number) + "; " +
-                         remedy};
+  throw StartupError{
+      denied ? ExitCode::no_permission : ExitCode::failed,
+      what + " '" + path.string() + "': " + std::strerror(error_number) + "; " + remedy};
 }
 
 void sync_directory(const fs::path& dir) {
@@ -74,9 +74,9 @@ std::string read_text_file(const fs::path& path, const std::string& remedy) {
   std::ifstream file{path, std::ios::binary};
   if (!file) {
     const int error_number = errno;
-    throw StartupError{error_number == EACCES ? ExitCode::no_permission : ExitCode::config,
-                       "cannot read '" + path.string() + "': " + std::strerror(error_number) +
-                           "; " + remedy};
+    throw StartupError{
+        error_number == EACCES ? ExitCode::no_permission : ExitCode::config,
+        "cannot read '" + path.string() + "': " + std::strerror(error_number) + "; " + remedy};
   }
   std::string text(kTextFileMax + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "common/base/bytes.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
-
-#include "common/base/bytes.hpp"
 
 /// The files of a network in the orchestrator's state directory.
 //

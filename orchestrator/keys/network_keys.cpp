@@ -27,12 +27,15 @@ ExitCode to_exit_code(crypto::KeyFileError::Kind kind) {
   using Kind = crypto::KeyFileError::Kind;
   switch (kind) {
     case Kind::too_open:
-    case Kind::unreadable: return ExitCode::no_permission;
+    case Kind::unreadable:
+      return ExitCode::no_permission;
     case Kind::missing:
     case Kind::malformed:
     case Kind::wrong_type:
-    case Kind::exists: return ExitCode::config;
-    case Kind::not_writable: return ExitCode::failed;
+    case Kind::exists:
+      return ExitCode::config;
+    case Kind::not_writable:
+      return ExitCode::failed;
   }
   return ExitCode::failed;
 }
@@ -126,9 +129,9 @@ OnlineCertificates load_online_certificates(const NetworkFiles& files, const CaF
     const ByteView blob = as_bytes(text);
     const auto key = media::verify_online_key(blob, ca.root, to_network_id(ca.fingerprint));
     if (!key) {
-      throw StartupError{ExitCode::config,
-                         "'" + path.string() + "' is no online key certificate of this network (" +
-                             key.error().message() + "); restore or remove it"};
+      throw StartupError{ExitCode::config, "'" + path.string() +
+                                               "' is no online key certificate of this network (" +
+                                               key.error().message() + "); restore or remove it"};
     }
     found.emplace_back(*key, Bytes(blob.begin(), blob.end()));
   }
@@ -158,8 +161,8 @@ bool is_public_address(const std::string& address) {
   const std::string_view inner = bracketed ? host.substr(1, host.size() - 2) : host;
   if (bracketed != (inner.find(':') != std::string_view::npos)) return false;
   return std::all_of(inner.begin(), inner.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '-' || c == ':';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == ':';
   });
 }
 
@@ -179,9 +182,9 @@ InitResult init_network(const fs::path& dir, const std::string& address, std::in
   value_or_throw(crypto::store_signing_key(files.ca_key(), ca));
   const std::string ca_pem = crypto::make_ca_certificate({ca, root.public_key()});
   const auto network = to_network_id(*crypto::certificate_fingerprint(ca_pem));
-  store_online_key(
-      files, online,
-      make_online_key(1, network, online.public_key(), root.public_key(), now_ms), root);
+  store_online_key(files, online,
+                   make_online_key(1, network, online.public_key(), root.public_key(), now_ms),
+                   root);
   write_file(files.address(), as_bytes(address + "\n"));
   write_file(files.ca_certificate(), as_bytes(ca_pem));
   return {join_url(dir, std::nullopt), files.root_key()};
@@ -210,7 +213,8 @@ media::OnlineKey renew_online_key(const fs::path& dir, const fs::path& root_key,
 std::string join_url(const fs::path& dir, const std::optional<std::string>& address) {
   const NetworkFiles files{dir};
   const CaFile ca = load_ca_certificate(files);
-  std::string shown = address ? *address : read_text_file(files.address(), "give --address HOST:PORT");
+  std::string shown =
+      address ? *address : read_text_file(files.address(), "give --address HOST:PORT");
   while (!shown.empty() && (shown.back() == '\n' || shown.back() == ' ')) shown.pop_back();
   if (!is_public_address(shown)) {
     throw StartupError{ExitCode::usage, "'" + shown + "' is not HOST:PORT; give --address"};
@@ -250,9 +254,12 @@ NetworkKeys load_network_keys(const fs::path& dir, std::int64_t now_ms) {
                            " s behind it"};
   }
   media::OnlineKey online = *current;
-  return {to_network_id(ca.fingerprint), std::move(ca.pem),
-          std::move(ca_key),             std::move(online_key),
-          online,                        std::move(certificates.keys),
+  return {to_network_id(ca.fingerprint),
+          std::move(ca.pem),
+          std::move(ca_key),
+          std::move(online_key),
+          online,
+          std::move(certificates.keys),
           std::move(certificates.blobs)};
 }
 

@@ -40,17 +40,17 @@ struct NetworkKeys {
   std::string ca_certificate_pem;
   crypto::SigningKey ca_key;
   crypto::SigningKey online_key;
-  media::OnlineKey online;                     ///< of online_key
-  std::vector<media::OnlineKey> online_keys;   ///< all that ever were, newest first
-  std::vector<Bytes> online_certificates;      ///< the same, as nodes get them
+  media::OnlineKey online;                    ///< of online_key
+  std::vector<media::OnlineKey> online_keys;  ///< all that ever were, newest first
+  std::vector<Bytes> online_certificates;     ///< the same, as nodes get them
 };
 inline constexpr std::int64_t kOnlineKeyWarnMs = 3LL * 24 * 3600 * 1000;
 
 /// Loads and checks everything. An expired online key is an error that names the remedy.
 NetworkKeys load_network_keys(const std::filesystem::path& dir, std::int64_t now_ms);
 
-/// A key and certificate chain (the server's, then the CA's) for this process: made at each start and
-/// never stored, so that no file of it can leak or expire.
+/// A key and certificate chain (the server's, then the CA's) for this process: made at each start
+/// and never stored, so that no file of it can leak or expire.
 struct ServerIdentity {
   std::string key_pem;
   std::string chain_pem;

@@ -31,8 +31,9 @@ std::optional<CodePoint> decode(std::string_view text) {
 }
 
 bool is_unwanted(std::uint32_t c) {
-  return c < 0x20 || (c >= 0x7F && c < 0xA0)                            // C0, C1
-         || (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E)  // zero width, bidi, breaks
+  return c < 0x20 || (c >= 0x7F && c < 0xA0)  // C0, C1
+         || (c >= 0x200B && c <= 0x200F) ||
+         (c >= 0x2028 && c <= 0x202E)  // zero width, bidi, breaks
          || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
 }
 

@@ -75,9 +75,12 @@ std::shared_ptr<grpc::ServerCredentials> make_credentials(const GrpcGatewayOptio
 
 grpc::StatusCode to_status_code(CloseReason reason) {
   switch (reason) {
-    case CloseReason::banned: return grpc::StatusCode::PERMISSION_DENIED;
-    case CloseReason::refused: return grpc::StatusCode::RESOURCE_EXHAUSTED;
-    case CloseReason::shutting_down: return grpc::StatusCode::UNAVAILABLE;
+    case CloseReason::banned:
+      return grpc::StatusCode::PERMISSION_DENIED;
+    case CloseReason::refused:
+      return grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case CloseReason::shutting_down:
+      return grpc::StatusCode::UNAVAILABLE;
   }
   return grpc::StatusCode::UNKNOWN;
 }
@@ -140,10 +143,18 @@ class GrpcGateway::Impl final : public SessionHub {
     const auto session = find(id);
     if (!session) return;
     switch (session->push(std::move(event))) {
-      case Outbox::Pushed::queued: break;
-      case Outbox::Pushed::replaced: ++outbox_replaced_; break;
-      case Outbox::Pushed::dropped_oldest: ++outbox_dropped_; break;
-      case Outbox::Pushed::overflow: ++outbox_dropped_; ++stalled_; break;
+      case Outbox::Pushed::queued:
+        break;
+      case Outbox::Pushed::replaced:
+        ++outbox_replaced_;
+        break;
+      case Outbox::Pushed::dropped_oldest:
+        ++outbox_dropped_;
+        break;
+      case Outbox::Pushed::overflow:
+        ++outbox_dropped_;
+        ++stalled_;
+        break;
     }
   }
 
@@ -202,7 +213,8 @@ class GrpcGateway::Impl final : public SessionHub {
       const std::scoped_lock lock{mutex_};
       auto [at, is_new] = by_node_.try_emplace(session->info().node, session->info().id);
       if (!is_new) {
-        if (const auto old = sessions_.find(at->second); old != sessions_.end()) older = old->second;
+        if (const auto old = sessions_.find(at->second); old != sessions_.end())
+          older = old->second;
         at->second = session->info().id;
       }
     }
@@ -226,10 +238,18 @@ class GrpcGateway::Impl final : public SessionHub {
   NodeSink& sink() override { return *sink_; }
   void count(Count what) override {
     switch (what) {
-      case Count::received: ++received_; return;
-      case Count::refused: ++refused_; return;
-      case Count::sent: ++sent_; return;
-      case Count::stalled: ++stalled_; return;
+      case Count::received:
+        ++received_;
+        return;
+      case Count::refused:
+        ++refused_;
+        return;
+      case Count::sent:
+        ++sent_;
+        return;
+      case Count::stalled:
+        ++stalled_;
+        return;
     }
   }
 
@@ -325,17 +345,27 @@ class GrpcGateway::Impl final : public SessionHub {
 
 GrpcGateway::GrpcGateway(GrpcGatewayOptions options, const Authenticator& authenticator)
     : impl_{std::make_unique<Impl>(std::move(options), authenticator)} {}
-GrpcGateway::~GrpcGateway() { impl_->drain(0s); }
+GrpcGateway::~GrpcGateway() {
+  impl_->drain(0s);
+}
 
-std::optional<std::string> GrpcGateway::accept(NodeSink& sink) { return impl_->accept(sink); }
+std::optional<std::string> GrpcGateway::accept(NodeSink& sink) {
+  return impl_->accept(sink);
+}
 void GrpcGateway::push(SessionId session, OrchestratorEvent event) {
   impl_->push(session, std::move(event));
 }
 void GrpcGateway::close(SessionId session, CloseReason reason, const std::string& message) {
   impl_->close(session, reason, message);
 }
-void GrpcGateway::drain(Duration grace) { impl_->drain(grace); }
-GatewayStats GrpcGateway::stats() const { return impl_->stats(); }
-std::uint16_t GrpcGateway::port() const { return impl_->port(); }
+void GrpcGateway::drain(Duration grace) {
+  impl_->drain(grace);
+}
+GatewayStats GrpcGateway::stats() const {
+  return impl_->stats();
+}
+std::uint16_t GrpcGateway::port() const {
+  return impl_->port();
+}
 
 }  // namespace tayga::orch

@@ -139,7 +139,9 @@ std::optional<grpc::Status> GrpcSession::on_message() {
   return std::nullopt;
 }
 
-void GrpcSession::OnCancel() { finish({grpc::StatusCode::CANCELLED, "cancelled"}); }
+void GrpcSession::OnCancel() {
+  finish({grpc::StatusCode::CANCELLED, "cancelled"});
+}
 
 void GrpcSession::finish(const grpc::Status& status) {
   const std::scoped_lock lock{mutex_};

@@ -35,8 +35,8 @@ class SessionHub {
 
 /// One node's stream. States: ungreeted -> greeted -> finishing -> done.
 ///
-/// Keeps itself alive from start() to OnDone(), which gRPC calls once, after Finish() and every other
-/// reaction; without Finish() it never comes, so each way out of here leads through finish().
+/// Keeps itself alive from start() to OnDone(), which gRPC calls once, after Finish() and every
+/// other reaction; without Finish() it never comes, so each way out of here leads through finish().
 class GrpcSession final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                           public std::enable_shared_from_this<GrpcSession> {
  public:

@@ -31,14 +31,15 @@ inline constexpr std::uint32_t kChildrenDeclaredMax = 4096;
 inline constexpr std::uint64_t kRateMaxBps = 1'000'000'000'000;  ///< 1 Tbit/s
 
 // One session.
-inline constexpr Duration kHelloDeadline = 5s;        ///< then it is closed
-inline constexpr Duration kWriteStallMax = 15s;       ///< a write that the peer does not take: cancelled
-inline constexpr Duration kSilenceMax = 60s;          ///< telemetry comes at least every 5 s
-inline constexpr std::size_t kOutboxReceiptsMax = 64;  ///< the oldest answer goes: nodes submit again
-inline constexpr std::size_t kOutboxMax = 4096;        ///< then the session is closed
+inline constexpr Duration kHelloDeadline = 5s;   ///< then it is closed
+inline constexpr Duration kWriteStallMax = 15s;  ///< a write that the peer does not take: cancelled
+inline constexpr Duration kSilenceMax = 60s;     ///< telemetry comes at least every 5 s
+inline constexpr std::size_t kOutboxReceiptsMax =
+    64;                                          ///< the oldest answer goes: nodes submit again
+inline constexpr std::size_t kOutboxMax = 4096;  ///< then the session is closed
 
 // The process.
-inline constexpr std::size_t kSessionsMax = 30'000;       ///< one more is refused: UNAVAILABLE
+inline constexpr std::size_t kSessionsMax = 30'000;        ///< one more is refused: UNAVAILABLE
 inline constexpr std::size_t kUngreetedSessionsMax = 512;  ///< before their hello; the same
 inline constexpr Duration kWatchdogInterval = 500ms;
 

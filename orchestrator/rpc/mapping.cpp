@@ -19,8 +19,8 @@
 namespace tayga::orch {
 namespace {
 
-// A ReceiptBatch is field 6 of NodeMessage, length-delimited: (6 << 3) | 2. Only a message that says
-// so may be larger than the others, and this is known before anything is parsed.
+// A ReceiptBatch is field 6 of NodeMessage, length-delimited: (6 << 3) | 2. Only a message that
+// says so may be larger than the others, and this is known before anything is parsed.
 constexpr std::byte kReceiptsKey{0x32};
 
 template <class Id>
@@ -33,9 +33,8 @@ Result<Id> to_id(const std::string& bytes) {
 bool is_stream_name(std::string_view name) {
   const auto is_alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   if (name.empty() || name.size() > kStreamNameMax || !is_alnum(name.front())) return false;
-  return std::all_of(name.begin(), name.end(), [&](char c) {
-    return is_alnum(c) || c == '.' || c == '_' || c == '-';
-  });
+  return std::all_of(name.begin(), name.end(),
+                     [&](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; });
 }
 
 Result<TrackId> to_track(std::uint32_t track) {
@@ -83,10 +82,17 @@ Result<Roles> to_roles(const v1::NodeHello& hello) {
   if (hello.roles_size() > kEndpointsMax) return RpcErrc::too_many;
   for (const int role : hello.roles()) {
     switch (role) {
-      case v1::ROLE_GATEWAY: roles |= static_cast<Roles>(Role::gateway); break;
-      case v1::ROLE_RELAY: roles |= static_cast<Roles>(Role::relay); break;
-      case v1::ROLE_VIEWER: roles |= static_cast<Roles>(Role::viewer); break;
-      default: break;  // a role of a newer version: this orchestrator gives it no work
+      case v1::ROLE_GATEWAY:
+        roles |= static_cast<Roles>(Role::gateway);
+        break;
+      case v1::ROLE_RELAY:
+        roles |= static_cast<Roles>(Role::relay);
+        break;
+      case v1::ROLE_VIEWER:
+        roles |= static_cast<Roles>(Role::viewer);
+        break;
+      default:
+        break;  // a role of a newer version: this orchestrator gives it no work
     }
   }
   return roles;
@@ -275,14 +281,29 @@ Result<NodeEvent> to_link_failure(const v1::LinkFailure& failure) {
   out.parent = *parent;
   out.revision = failure.revision();
   switch (failure.reason()) {
-    case v1::LinkFailure::REASON_CONNECT_FAILED: out.reason = LinkFailureReason::connect_failed; break;
-    case v1::LinkFailure::REASON_CLOSED: out.reason = LinkFailureReason::closed; break;
-    case v1::LinkFailure::REASON_RESET: out.reason = LinkFailureReason::reset; break;
-    case v1::LinkFailure::REASON_SILENT: out.reason = LinkFailureReason::silent; break;
-    case v1::LinkFailure::REASON_REFUSED: out.reason = LinkFailureReason::refused; break;
-    case v1::LinkFailure::REASON_TAMPERED: out.reason = LinkFailureReason::tampered; break;
-    case v1::LinkFailure::REASON_GO_AWAY: out.reason = LinkFailureReason::go_away; break;
-    default: return RpcErrc::bad_enum;
+    case v1::LinkFailure::REASON_CONNECT_FAILED:
+      out.reason = LinkFailureReason::connect_failed;
+      break;
+    case v1::LinkFailure::REASON_CLOSED:
+      out.reason = LinkFailureReason::closed;
+      break;
+    case v1::LinkFailure::REASON_RESET:
+      out.reason = LinkFailureReason::reset;
+      break;
+    case v1::LinkFailure::REASON_SILENT:
+      out.reason = LinkFailureReason::silent;
+      break;
+    case v1::LinkFailure::REASON_REFUSED:
+      out.reason = LinkFailureReason::refused;
+      break;
+    case v1::LinkFailure::REASON_TAMPERED:
+      out.reason = LinkFailureReason::tampered;
+      break;
+    case v1::LinkFailure::REASON_GO_AWAY:
+      out.reason = LinkFailureReason::go_away;
+      break;
+    default:
+      return RpcErrc::bad_enum;
   }
   return NodeEvent{out};
 }
@@ -298,7 +319,9 @@ Result<NodeEvent> to_tamper_report(const v1::TamperEvidence& evidence) {
 
 // ---- to a node ----
 
-std::string to_text(ByteView bytes) { return std::string{as_text(bytes)}; }
+std::string to_text(ByteView bytes) {
+  return std::string{as_text(bytes)};
+}
 
 std::uint32_t to_ms(Duration duration) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -379,16 +402,26 @@ void fill(const PublishWithdrawal& from, v1::OrchestratorMessage& message) {
 
 v1::ReceiptAnswer::Status to_status(SettleStatus status) {
   switch (status) {
-    case SettleStatus::accepted: return v1::ReceiptAnswer::STATUS_ACCEPTED;
-    case SettleStatus::stale: return v1::ReceiptAnswer::STATUS_STALE;
-    case SettleStatus::malformed: return v1::ReceiptAnswer::STATUS_MALFORMED;
-    case SettleStatus::bad_signature: return v1::ReceiptAnswer::STATUS_BAD_SIGNATURE;
-    case SettleStatus::wrong_network: return v1::ReceiptAnswer::STATUS_WRONG_NETWORK;
-    case SettleStatus::wrong_sender: return v1::ReceiptAnswer::STATUS_WRONG_SENDER;
-    case SettleStatus::expired: return v1::ReceiptAnswer::STATUS_EXPIRED;
-    case SettleStatus::over_limit: return v1::ReceiptAnswer::STATUS_OVER_LIMIT;
-    case SettleStatus::unknown_key: return v1::ReceiptAnswer::STATUS_UNKNOWN_KEY;
-    case SettleStatus::unavailable: return v1::ReceiptAnswer::STATUS_UNAVAILABLE;
+    case SettleStatus::accepted:
+      return v1::ReceiptAnswer::STATUS_ACCEPTED;
+    case SettleStatus::stale:
+      return v1::ReceiptAnswer::STATUS_STALE;
+    case SettleStatus::malformed:
+      return v1::ReceiptAnswer::STATUS_MALFORMED;
+    case SettleStatus::bad_signature:
+      return v1::ReceiptAnswer::STATUS_BAD_SIGNATURE;
+    case SettleStatus::wrong_network:
+      return v1::ReceiptAnswer::STATUS_WRONG_NETWORK;
+    case SettleStatus::wrong_sender:
+      return v1::ReceiptAnswer::STATUS_WRONG_SENDER;
+    case SettleStatus::expired:
+      return v1::ReceiptAnswer::STATUS_EXPIRED;
+    case SettleStatus::over_limit:
+      return v1::ReceiptAnswer::STATUS_OVER_LIMIT;
+    case SettleStatus::unknown_key:
+      return v1::ReceiptAnswer::STATUS_UNKNOWN_KEY;
+    case SettleStatus::unavailable:
+      return v1::ReceiptAnswer::STATUS_UNAVAILABLE;
   }
   return v1::ReceiptAnswer::STATUS_UNSPECIFIED;
 }
@@ -406,10 +439,14 @@ void fill(const ReceiptAnswers& from, v1::OrchestratorMessage& message) {
 
 v1::JoinRefused::Reason to_reason(World::RefuseJoin::Reason reason) {
   switch (reason) {
-    case World::RefuseJoin::Reason::no_such_stream: return v1::JoinRefused::REASON_NO_SUCH_STREAM;
-    case World::RefuseJoin::Reason::not_live: return v1::JoinRefused::REASON_NOT_LIVE;
-    case World::RefuseJoin::Reason::no_capacity: return v1::JoinRefused::REASON_NO_CAPACITY;
-    case World::RefuseJoin::Reason::not_allowed: return v1::JoinRefused::REASON_NOT_ALLOWED;
+    case World::RefuseJoin::Reason::no_such_stream:
+      return v1::JoinRefused::REASON_NO_SUCH_STREAM;
+    case World::RefuseJoin::Reason::not_live:
+      return v1::JoinRefused::REASON_NOT_LIVE;
+    case World::RefuseJoin::Reason::no_capacity:
+      return v1::JoinRefused::REASON_NO_CAPACITY;
+    case World::RefuseJoin::Reason::not_allowed:
+      return v1::JoinRefused::REASON_NOT_ALLOWED;
   }
   return v1::JoinRefused::REASON_UNSPECIFIED;
 }
@@ -443,19 +480,27 @@ Result<NodeEvent> parse_node_message(ByteView bytes, const MessageOrigin& origin
     return RpcErrc::not_protobuf;
   }
   switch (message.body_case()) {
-    case v1::NodeMessage::kHello: return to_hello(message.hello(), origin);
-    case v1::NodeMessage::kTelemetry: return to_telemetry(message.telemetry());
-    case v1::NodeMessage::kJoin: return to_join(message.join());
+    case v1::NodeMessage::kHello:
+      return to_hello(message.hello(), origin);
+    case v1::NodeMessage::kTelemetry:
+      return to_telemetry(message.telemetry());
+    case v1::NodeMessage::kJoin:
+      return to_join(message.join());
     case v1::NodeMessage::kLeave:
       if (!is_stream_name(message.leave().stream_name())) return RpcErrc::bad_name;
       return NodeEvent{LeaveRequest{message.leave().stream_name()}};
-    case v1::NodeMessage::kPublish: return to_publish(message.publish());
-    case v1::NodeMessage::kReceipts: return to_receipts(*message.mutable_receipts());
-    case v1::NodeMessage::kLinkFailure: return to_link_failure(message.link_failure());
-    case v1::NodeMessage::kEvidence: return to_tamper_report(message.evidence());
+    case v1::NodeMessage::kPublish:
+      return to_publish(message.publish());
+    case v1::NodeMessage::kReceipts:
+      return to_receipts(*message.mutable_receipts());
+    case v1::NodeMessage::kLinkFailure:
+      return to_link_failure(message.link_failure());
+    case v1::NodeMessage::kEvidence:
+      return to_tamper_report(message.evidence());
     case v1::NodeMessage::kGoodbye:
       return NodeEvent{Goodbye{clean_text(message.goodbye().reason(), kReasonMax)}};
-    case v1::NodeMessage::BODY_NOT_SET: return RpcErrc::unknown_message;
+    case v1::NodeMessage::BODY_NOT_SET:
+      return RpcErrc::unknown_message;
   }
   return RpcErrc::unknown_message;
 }

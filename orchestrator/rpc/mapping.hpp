@@ -16,8 +16,8 @@ struct MessageOrigin {
 };
 
 /// Reads one serialized tayga.v1.NodeMessage and checks every size, bound and text in it, so that
-/// nobody behind has to. Never throws on input. Errors: RpcErrc; unknown_message = skip it and go on
-/// (a newer node), anything else = close the session. Cost: O(message), which is bounded.
+/// nobody behind has to. Never throws on input. Errors: RpcErrc; unknown_message = skip it and go
+/// on (a newer node), anything else = close the session. Cost: O(message), which is bounded.
 Result<NodeEvent> parse_node_message(ByteView message, const MessageOrigin& origin);
 
 /// Serialized tayga.v1.OrchestratorMessage.

@@ -59,8 +59,8 @@ class NodeGateway {
   virtual void push(SessionId session, OrchestratorEvent event) = 0;
   /// Sends what is queued, then closes.
   virtual void close(SessionId session, CloseReason reason, const std::string& message) = 0;
-  /// Accepts no more, closes every session in order and waits for at most `grace`, then cancels them.
-  /// Blocks. No call of the sink comes after it.
+  /// Accepts no more, closes every session in order and waits for at most `grace`, then cancels
+  /// them. Blocks. No call of the sink comes after it.
   virtual void drain(Duration grace) = 0;
   [[nodiscard]] virtual GatewayStats stats() const = 0;
   /// Of the listening port; 0 before accept().

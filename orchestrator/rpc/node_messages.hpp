@@ -15,7 +15,8 @@
 #include <variant>
 #include <vector>
 
-/// What nodes and the orchestrator say to each other, as checked values: protobuf ends in mapping.cpp.
+/// What nodes and the orchestrator say to each other, as checked values: protobuf ends in
+/// mapping.cpp.
 namespace tayga::orch {
 
 // ---- from a node ----

@@ -14,7 +14,8 @@ namespace tayga::orch {
 /// What waits to be written to one node. Messages are target states, so a newer one of the same
 /// subject takes the older one's place in the queue; receipt answers are kept apart up to a limit.
 ///
-/// Pure, not thread-safe. Bound: `entries_max`, of which at most `receipts_max` are receipt answers.
+/// Pure, not thread-safe. Bound: `entries_max`, of which at most `receipts_max` are receipt
+/// answers.
 class Outbox {
  public:
   struct Limits {

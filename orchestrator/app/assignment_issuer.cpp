@@ -1,0 +1,151 @@
+#include "orchestrator/app/assignment_issuer.hpp"
+
+#include "common/base/check.hpp"
+#include "common/media/receipts.hpp"
+#include "common/wire/big_endian.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace tayga::orch {
+namespace {
+
+constexpr std::int64_t kTermMs =
+    std::chrono::duration_cast<std::chrono::milliseconds>(kAllocationTerm).count();
+constexpr std::int64_t kClockSkewMs = 60'000;  // a node whose clock runs behind may use it at once
+
+bool is_due(const wire::Allocation& allocation, std::int64_t wall_ms) {
+  const std::int64_t began = allocation.not_after_ms - kTermMs;
+  return wall_ms >= began + kTermMs * kAllocationRenewPercent / 100;
+}
+
+/// 1.5 x the stripes' rate: bursts after a repair must not meet the cap.
+std::uint32_t to_max_kbps(std::uint64_t rate_bps) {
+  const std::uint64_t kbps = rate_bps / 1000 * 3 / 2;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+      kbps, kAllocationKbpsMin, std::numeric_limits<std::uint32_t>::max()));
+}
+
+std::uint64_t to_max_bytes(std::uint32_t max_kbps) {
+  const std::uint64_t term_s = static_cast<std::uint64_t>(kTermMs) / 1000;
+  return std::uint64_t{max_kbps} * 1000 / 8 * term_s * 5 / 4;
+}
+
+}  // namespace
+
+AssignmentIssuer::AssignmentIssuer(const Options& options, const crypto::SigningKey& online_key,
+                                   const EpochBook& epochs, RandomSource random)
+    : options_{options}, online_key_{online_key}, epochs_{epochs}, random_{std::move(random)} {}
+
+std::map<NodeId, AssignmentIssuer::Need> AssignmentIssuer::needs(const NodeAssignment& assignment,
+                                                                 const StreamRecord& stream) {
+  std::map<NodeId, Need> out;
+  for (const UpstreamLink& link : assignment.upstream) {
+    const auto track = std::find_if(stream.tracks.begin(), stream.tracks.end(),
+                                    [&](const TrackRecord& t) { return t.id == link.track; });
+    const bool measured = track != stream.tracks.end() && track->bitrate_bps != 0;
+    const std::uint64_t rate_bps = measured ? track->bitrate_bps : kUnknownTrackBps;
+    Need& need = out[link.parent];
+    need.stripe_mask |= 1U << link.stripe.value();
+    need.rate_bps += rate_bps / std::max(1U, stream.stripe_count);
+  }
+  return out;
+}
+
+bool AssignmentIssuer::serves(const Grant& grant, const Need& need, std::int64_t wall_ms) {
+  return (need.stripe_mask & ~grant.allocation.stripe_mask) == 0 &&
+         std::uint64_t{grant.allocation.max_kbps} * 1000 >= need.rate_bps &&
+         !is_due(grant.allocation, wall_ms);
+}
+
+AssignmentIssuer::Grant AssignmentIssuer::sign(const NodeAssignment& assignment,
+                                               const NodeId& sender, const Need& need,
+                                               std::int64_t wall_ms) {
+  wire::Allocation a;
+  a.epoch = accounting_epoch(wall_ms);
+  a.network = options_.network;
+  a.sender = sender;
+  a.receiver = assignment.node;
+  a.stream_handle = epochs_.current(assignment.stream, wall_ms);
+  a.stripe_mask = need.stripe_mask;
+  a.max_kbps = to_max_kbps(need.rate_bps);
+  a.not_before_ms = wall_ms - kClockSkewMs;
+  a.not_after_ms = wall_ms + kTermMs;
+  a.max_bytes = to_max_bytes(a.max_kbps);
+  a.key_id = options_.key_id;
+  wire::Writer id{a.id.bytes};
+  id.integer(static_cast<std::uint64_t>(a.not_after_ms / 1000));
+  random_(std::span{a.id.bytes}.last(8));
+  ++signed_total_;
+  return {a, media::sign_allocation(a, online_key_), true};
+}
+
+IssuedAssignment AssignmentIssuer::issue(const NodeAssignment& assignment,
+                                         const StreamRecord& stream, const NodeLookup& nodes,
+                                         std::int64_t wall_ms) {
+  TAYGA_CHECK(stream.id == assignment.stream);
+  IssuedAssignment out;
+  out.incarnation = options_.incarnation;
+  out.target = assignment;
+  out.stream_name = stream.name;
+  out.stripe_count = stream.stripe_count;
+  out.handles = epochs_.handles(assignment.stream, wall_ms);
+  out.window = stream.playout_window;
+  out.tracks = stream.tracks;
+  out.origin_url = stream.origin_url;
+
+  const LinkKey key{assignment.node, assignment.stream};
+  std::map<NodeId, Grant>& grants = grants_[key];
+  for (auto& [sender, grant] : grants) grant.in_use = false;
+  for (const auto& [sender, need] : needs(assignment, stream)) {
+    if (const NodeRecord* parent = nodes(sender)) out.peers.emplace_back(sender, parent->endpoints);
+    const auto known = grants.find(sender);
+    if (known == grants.end() || !serves(known->second, need, wall_ms)) {
+      Need wanted = need;
+      // A link keeps what it may still carry: its sender goes on under the newest allocation only.
+      if (known != grants.end()) wanted.stripe_mask |= known->second.allocation.stripe_mask;
+      grants.insert_or_assign(sender, sign(assignment, sender, wanted, wall_ms));
+    }
+    Grant& grant = grants.at(sender);
+    grant.in_use = true;
+    out.allocations.push_back(grant.blob);
+  }
+  if (grants.empty()) grants_.erase(key);
+  return out;
+}
+
+void AssignmentIssuer::on_disconnected(const NodeId& node) {
+  for (auto at = grants_.lower_bound({node, StreamId{}});
+       at != grants_.end() && at->first.first == node; ++at) {
+    for (auto& [sender, grant] : at->second) grant.in_use = false;
+  }
+}
+
+bool AssignmentIssuer::has_due(std::int64_t wall_ms) const {
+  for (const auto& [key, grants] : grants_) {
+    for (const auto& [sender, grant] : grants) {
+      if (grant.in_use && is_due(grant.allocation, wall_ms)) return true;
+    }
+  }
+  return false;
+}
+
+void AssignmentIssuer::end_renewal(std::int64_t wall_ms) {
+  for (auto at = grants_.begin(); at != grants_.end();) {
+    for (auto& [sender, grant] : at->second) {
+      if (is_due(grant.allocation, wall_ms)) grant.in_use = false;
+    }
+    std::erase_if(at->second, [wall_ms](const auto& entry) {
+      return entry.second.allocation.not_after_ms < wall_ms;
+    });
+    at = at->second.empty() ? grants_.erase(at) : std::next(at);
+  }
+}
+
+bool AssignmentIssuer::has_granted(const StreamId& stream, const NodeId& sender,
+                                   const NodeId& receiver) const {
+  const auto link = grants_.find({receiver, stream});
+  return link != grants_.end() && link->second.count(sender) != 0;
+}
+
+}  // namespace tayga::orch
