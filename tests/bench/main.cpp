@@ -15,7 +15,8 @@
 // One line per bench: X(name, what it measures). Each is a function bench_NAME in a file of its
 // own.
 #define TAYGA_BENCHES(X) \
-  X(chunk_verify, "slice signatures and chunk hashes, as a relay checks them")
+  X(chunk_verify, "slice signatures and chunk hashes, as a relay checks them") \
+  X(fanout, "one relay thread feeding many children over real sockets")
 
 namespace tayga::bench {
 
