@@ -1,5 +1,10 @@
 #pragma once
 
+#include "common/base/bytes.hpp"
+#include "common/base/ids.hpp"
+#include "common/media/slice.hpp"
+#include "daemon/core/now.hpp"
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -8,26 +13,21 @@
 #include <string_view>
 #include <vector>
 
-#include "common/base/bytes.hpp"
-#include "common/base/ids.hpp"
-#include "common/media/slice.hpp"
-#include "daemon/core/now.hpp"
-
 namespace tayga::relay {
 
 /// One object of a track as far as it is here.
 struct ObjectInfo {
   PublisherEpoch epoch;
   ObjectId id;
-  std::string path;          ///< empty until its first slice is here
+  std::string path;  ///< empty until its first slice is here
   media::ObjectKind kind = media::ObjectKind::segment;
   bool key_frame = false;
-  std::uint64_t contiguous = 0;              ///< bytes readable from the start without a hole
-  std::optional<std::uint64_t> size;         ///< known when the last slice is
+  std::uint64_t contiguous = 0;       ///< bytes readable from the start without a hole
+  std::optional<std::uint64_t> size;  ///< known when the last slice is
   [[nodiscard]] bool complete() const noexcept { return size && contiguous == *size; }
-  WallTime publisher_time{};                 ///< of its newest slice; of the last one when complete
-  std::optional<WallTime> completed_at;      ///< here
-  bool late = false;                         ///< completed after the playout window
+  WallTime publisher_time{};             ///< of its newest slice; of the last one when complete
+  std::optional<WallTime> completed_at;  ///< here
+  bool late = false;                     ///< completed after the playout window
 };
 
 /// Part of an object's bytes; `owner` keeps them alive.
@@ -39,7 +39,8 @@ struct ObjectBytes {
 /// Assembles the slices of one track into objects that players can read while they arrive.
 ///
 /// Pure. Holds references to the relay's shared chunk frames, no copies. Objects leave with the
-/// relay's window (trim). Several versions of one path (playlists): find() gives the newest complete.
+/// relay's window (trim). Several versions of one path (playlists): find() gives the newest
+/// complete.
 class ObjectStore {
  public:
   ObjectStore();
@@ -52,18 +53,27 @@ class ObjectStore {
     WallTime played_since;  ///< what was published before the track was joined cannot be late by it
   };
   void on_header(const media::SliceHeader& header);
+  /// The same, with the time: an empty last slice completes its object.
+  void on_header(const media::SliceHeader& header, Now now, const Late& late);
   /// `frame` is the whole chunk frame, `payload` its media bytes inside it. Verified before.
-  void on_chunk(const media::SliceHeader& header, std::size_t index, SharedBytes frame, ByteView payload,
-                Now now, const Late& late);
+  void on_chunk(const media::SliceHeader& header, std::size_t index, SharedBytes frame,
+                ByteView payload, Now now, const Late& late);
   /// Drops objects older than `object` of the same publisher epoch (the window moved on).
   /// Returns how many of them were incomplete.
   std::size_t trim_before(PublisherEpoch epoch, ObjectId object);
+  /// What may follow the newest slice of an object that never got its last one: `whole` = nothing
+  /// was lost on the way, the publisher gave it up; `open` = slices are missing.
+  enum class Tail : std::uint8_t { whole, open };
+  /// Drops one object (its first bytes left the window). It counts as lost when it is incomplete,
+  /// began after the track was joined, and the publisher did not give it up.
+  void drop(PublisherEpoch epoch, ObjectId object, Tail tail);
 
   /// Newest complete object with this path, else the newest incomplete one that has its path.
   [[nodiscard]] std::optional<ObjectInfo> find(std::string_view path) const;
   [[nodiscard]] std::optional<ObjectInfo> get(PublisherEpoch epoch, ObjectId id) const;
   /// The run of bytes that starts at `offset`, at most one chunk; nullopt when not here (yet).
-  [[nodiscard]] std::optional<ObjectBytes> read(PublisherEpoch epoch, ObjectId id, std::uint64_t offset) const;
+  [[nodiscard]] std::optional<ObjectBytes> read(PublisherEpoch epoch, ObjectId id,
+                                                std::uint64_t offset) const;
   /// All objects, oldest first.
   [[nodiscard]] std::vector<ObjectInfo> list() const;
 

@@ -1,12 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <variant>
-#include <vector>
-
 #include "common/base/bytes.hpp"
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
@@ -20,24 +13,37 @@
 #include "daemon/core/peer_message.hpp"
 #include "daemon/core/receipts.hpp"
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
 namespace tayga::relay {
 
 struct RelayLimits {
-  Duration cache_age = 30s;                          ///< of slices, per track
-  std::size_t cache_bytes = 256 * 1024 * 1024;       ///< all tracks together
+  Duration cache_age = 30s;                     ///< of slices, per track
+  std::size_t cache_bytes = 256 * 1024 * 1024;  ///< all tracks together
   std::size_t child_queue_bytes = 4 * 1024 * 1024;
   Duration child_queue_age = 2s;
-  std::size_t children_max = 256;                    ///< peers with a subscription
+  std::size_t children_max = 256;  ///< peers with a subscription
   std::size_t streams_max = 64;
   std::size_t tracks_per_stream_max = 16;
-  Duration head_interval = 50ms;                     ///< a beat at least this often to every child
-  Duration parent_silence_max = 2s;                  ///< no chunk and no head: the parent is lost
-  Duration pending_subscribe_max = 2s;               ///< a child may know its assignment before us
+  Duration head_interval = 50ms;        ///< a beat at least this often to every child
+  Duration parent_silence_max = 2s;     ///< no chunk and no head: the parent is lost
+  Duration pending_subscribe_max = 2s;  ///< a child may know its assignment before us
 };
 
 /// Why a parent no longer counts.
 enum class LossReason : std::uint8_t {
-  connect_failed, closed, reset, silent, refused, tampered, go_away,
+  connect_failed,
+  closed,
+  reset,
+  silent,
+  refused,
+  tampered,
+  go_away,
 };
 
 struct MediaFrame {
@@ -54,15 +60,15 @@ struct StripeStatus {
   std::optional<NodeId> parent;  ///< nullopt at the publisher or while orphaned
   bool subscribed = false;       ///< the parent confirmed
   SliceSeq next_seq;
-  Duration lateness{0};          ///< newest slice: arrival minus publisher time
+  Duration lateness{0};  ///< newest slice: arrival minus publisher time
 };
 struct ChildStatus {
   NodeId child;
   std::size_t queued_bytes = 0;
   Duration queued_age{0};
-  std::uint64_t sent_bytes = 0;     ///< media frames handed to the session
+  std::uint64_t sent_bytes = 0;  ///< media frames handed to the session
   std::uint64_t dropped_bytes = 0;
-  unsigned stripes = 0;             ///< subscriptions, all streams
+  unsigned stripes = 0;  ///< subscriptions, all streams
 };
 struct StreamStatus {
   StreamId stream;
@@ -71,7 +77,7 @@ struct StreamStatus {
   std::vector<TrackId> playing;
   std::uint64_t objects_complete = 0;  ///< of played tracks
   std::uint64_t objects_late = 0;
-  std::uint64_t objects_lost = 0;      ///< left the window incomplete
+  std::uint64_t objects_lost = 0;  ///< left the window incomplete
   std::uint64_t cached_bytes = 0;
   std::uint64_t revision = 0;
 };
@@ -82,9 +88,9 @@ struct RelayCounters {
   std::uint64_t chunks_unannounced = 0;  ///< no verified header for them: dropped
   std::uint64_t headers_verified = 0;
   std::uint64_t headers_bad = 0;
-  std::uint64_t payload_bytes_in = 0;    ///< verified, new
-  std::uint64_t media_bytes_out = 0;     ///< frames handed to sessions
-  std::uint64_t dropped_bytes = 0;       ///< from children's queues
+  std::uint64_t payload_bytes_in = 0;  ///< verified, new
+  std::uint64_t media_bytes_out = 0;   ///< frames handed to sessions
+  std::uint64_t dropped_bytes = 0;     ///< from children's queues
   std::uint64_t subscriptions_refused = 0;
 };
 
@@ -97,10 +103,20 @@ struct RelayCounters {
 /// that did not verify is ever stored, forwarded or played.
 class Relay {
  public:
-  struct Connect { NodeId peer; };
-  struct Disconnect { NodeId peer; std::string reason; };
-  struct Send { NodeId peer; PeerMessage message; };
-  struct MediaReady { NodeId peer; };  ///< next_media(peer) has something
+  struct Connect {
+    NodeId peer;
+  };
+  struct Disconnect {
+    NodeId peer;
+    std::string reason;
+  };
+  struct Send {
+    NodeId peer;
+    PeerMessage message;
+  };
+  struct MediaReady {
+    NodeId peer;
+  };  ///< next_media(peer) has something
   struct ParentLost {
     StreamId stream;
     TrackId track;
@@ -109,15 +125,24 @@ class Relay {
     LossReason reason;
     std::uint64_t revision = 0;
   };
-  /// `slice_header` and `chunk` are frame payloads: together they prove what the sender did, when the
-  /// header's signature is good and the chunk does not match it.
-  struct Tampered { NodeId sender; Bytes slice_header; Bytes chunk; };
+  /// `slice_header` and `chunk` are frame payloads: together they prove what the sender did, when
+  /// the header's signature is good and the chunk does not match it.
+  struct Tampered {
+    NodeId sender;
+    Bytes slice_header;
+    Bytes chunk;
+  };
   /// The stored objects of a track changed (bytes became readable, an object completed or left).
-  struct Progress { StreamId stream; TrackId track; };
-  using Action = std::variant<Connect, Disconnect, Send, MediaReady, ParentLost, Tampered, Progress>;
+  struct Progress {
+    StreamId stream;
+    TrackId track;
+  };
+  using Action =
+      std::variant<Connect, Disconnect, Send, MediaReady, ParentLost, Tampered, Progress>;
 
   /// `identity` signs receipts and must outlive the relay.
-  Relay(const crypto::SigningKey& identity, const RelayLimits& limits, Duration receipt_submit_interval);
+  Relay(const crypto::SigningKey& identity, const RelayLimits& limits,
+        Duration receipt_submit_interval);
   ~Relay();
 
   // Trust, from the control session. Without an online key no child is admitted.
@@ -151,7 +176,8 @@ class Relay {
   [[nodiscard]] std::optional<MediaFrame> next_media(const NodeId& child, Now now);
   [[nodiscard]] std::optional<TimePoint> next_timeout() const;
 
-  /// Objects of a track that is published or played here; nullptr otherwise. Valid until the next input.
+  /// Objects of a track that is published or played here; nullptr otherwise. Valid until the next
+  /// input.
   [[nodiscard]] const ObjectStore* objects(const StreamId& stream, TrackId track) const;
   [[nodiscard]] ReceiptBook& receipt_book();
 

@@ -1,0 +1,270 @@
+#include "daemon/core/child_feed.hpp"
+
+#include "common/base/check.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace tayga::relay {
+namespace {
+
+constexpr std::size_t kKeyFramePriority = 2;  // from here on objects are dropped first
+
+std::size_t to_priority(const CachedSlice& slice) noexcept {
+  return std::min<std::size_t>(static_cast<std::size_t>(slice.header.priority), kPriorities - 1);
+}
+
+bool is_in(const CachedSlice& slice, StripeMask stripes, std::size_t stripe_count) noexcept {
+  return (stripes >> (slice.header.seq.value() % stripe_count) & 1U) != 0;
+}
+
+}  // namespace
+
+bool ChildSubscription::is_dropped(ObjectId object) const noexcept {
+  return std::find(dropped.begin(), dropped.end(), object) != dropped.end();
+}
+
+bool ChildSubscription::waits_for(const CachedSlice& slice) const noexcept {
+  if (is_dropped(slice.header.object)) return false;
+  return !dropped_forgotten || queues[to_priority(slice)].contains(slice);
+}
+
+ChildSubscription& ChildFeed::add(TrackState& track, const StreamState& stream,
+                                  std::size_t stripe_count) {
+  auto subscription = std::make_unique<ChildSubscription>();
+  subscription->track = &track;
+  subscription->stream = &stream;
+  subscription->stripes.resize(stripe_count);
+  subscriptions_.push_back(std::move(subscription));
+  if (std::find(served_.begin(), served_.end(), &stream) == served_.end()) {
+    served_.insert(served_.begin(), &stream);
+  }
+  return *subscriptions_.back();
+}
+
+ChildSubscription* ChildFeed::find(const TrackState& track) {
+  for (const auto& subscription : subscriptions_) {
+    if (subscription->track == &track) return subscription.get();
+  }
+  return nullptr;
+}
+
+void ChildFeed::remove(ChildSubscription& subscription, StripeMask stripes) {
+  const std::size_t stripe_count = subscription.stripes.size();
+  for (SliceQueue& queue : subscription.queues) {
+    queue.remove_if([&](const QueuedSlice& entry) {
+      if (!entry.slice || !is_in(*entry.slice, stripes, stripe_count)) return false;
+      forget(entry);
+      return true;
+    });
+  }
+  subscription.active &= ~stripes;
+  subscription.standby &= ~stripes;
+  if (subscription.all() != 0) return;
+  const StreamState* stream = subscription.stream;
+  std::erase_if(subscriptions_, [&](const auto& other) { return other.get() == &subscription; });
+  const bool used = std::any_of(subscriptions_.begin(), subscriptions_.end(),
+                                [&](const auto& other) { return other->stream == stream; });
+  if (!used) std::erase(served_, stream);
+}
+
+void ChildFeed::reset(ChildSubscription& subscription) {
+  for (SliceQueue& queue : subscription.queues) {
+    queue.remove_if([&](const QueuedSlice& entry) {
+      dropped_bytes_ += entry.unsent_bytes();
+      forget(entry);
+      return true;
+    });
+  }
+  subscription.dropped.clear();
+  subscription.dropped_forgotten = false;
+  for (auto& stripe : subscription.stripes) stripe.from = SliceSeq{0};
+}
+
+void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,
+                         const SliceWindow& window, std::optional<SliceSeq> start,
+                         std::uint64_t live_from) {
+  const std::size_t stripe_count = subscription.stripes.size();
+  ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
+  place.from = start.value_or(window.late_join_start());
+  place.live_from = live_from;
+  for (const auto& [seq, slice] : window.slices()) {
+    if (seq.value() % stripe_count != stripe.value()) continue;
+    const bool sticky_start = !start && window.is_sticky(slice->header.object);
+    if (seq < place.from && !sticky_start) continue;
+    subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, false});
+  }
+}
+
+bool ChildFeed::resend(ChildSubscription& subscription, const SlicePtr& slice) {
+  TAYGA_CHECK(slice->complete());
+  SliceQueue& queue = subscription.queues[to_priority(*slice)];
+  if (queue.contains(*slice)) return false;
+  queue.push(QueuedSlice{slice, 0, 0, true});
+  queued_bytes_ += slice->bytes;
+  return true;
+}
+
+void ChildFeed::on_header(ChildSubscription& subscription, StripeIndex stripe,
+                          const SlicePtr& slice) {
+  if (slice->header.seq < subscription.stripes[stripe.value()].from) return;
+  if (subscription.is_dropped(slice->header.object)) return;
+  subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, true});
+}
+
+bool ChildFeed::on_frame(ChildSubscription& subscription, StripeIndex stripe,
+                         const CachedSlice& slice, std::size_t size, TimePoint now) {
+  const ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
+  if (slice.arrival_no >= place.live_from && slice.header.seq >= place.from) {
+    if (!subscription.waits_for(slice)) {
+      dropped_bytes_ += size;
+      return false;
+    }
+    queued_bytes_ += size;
+    if (queued_bytes_ > limits_.bytes) enforce(now);
+  }
+  return mark_ready();
+}
+
+bool ChildFeed::mark_ready() noexcept {
+  return !std::exchange(ready_, true);
+}
+
+ChildFeed::Place ChildFeed::choose(std::size_t priority) {
+  Place best;
+  std::size_t best_turn = 0;
+  for (const auto& subscription : subscriptions_) {
+    QueuedSlice* entry = subscription->queues[priority].front_available(
+        [this](const QueuedSlice& gone) { on_gone(gone); });
+    if (entry == nullptr) continue;
+    const auto turn = static_cast<std::size_t>(
+        std::find(served_.begin(), served_.end(), subscription->stream) - served_.begin());
+    const bool better = best.entry == nullptr || turn < best_turn ||
+                        (turn == best_turn && entry->slice->header.publisher_time <
+                                                  best.entry->slice->header.publisher_time);
+    if (!better) continue;
+    best = Place{subscription.get(), entry};
+    best_turn = turn;
+  }
+  return best;
+}
+
+std::optional<ChildFeed::Next> ChildFeed::next(TimePoint now) {
+  for (std::size_t priority = 0; priority < kPriorities; ++priority) {
+    Place place = choose(priority);
+    if (place.entry != nullptr && place.entry->live &&
+        now - place.entry->slice->last_frame > limits_.age) {
+      enforce(now);
+      place = choose(priority);
+    }
+    if (place.entry == nullptr) continue;
+    QueuedSlice& entry = *place.entry;
+    const FrameMask waiting = entry.slice->have & ~entry.sent;
+    const auto index = static_cast<std::size_t>(std::countr_zero(waiting));
+    const SharedBytes& frame = entry.slice->frames[index];
+    entry.sent |= FrameMask{1} << index;
+    entry.sent_bytes += frame->size();
+    if (entry.live) queued_bytes_ -= frame->size();
+    sent_bytes_ += frame->size();
+    if (served_.size() > 1 && served_.back() != place.subscription->stream) {
+      std::erase(served_, place.subscription->stream);
+      served_.push_back(place.subscription->stream);
+    }
+    return Next{place.subscription, frame};
+  }
+  ready_ = false;
+  return std::nullopt;
+}
+
+bool ChildFeed::catching_up() const {
+  for (const auto& subscription : subscriptions_) {
+    for (const SliceQueue& queue : subscription->queues) {
+      const QueuedSlice* front = queue.front_available();
+      if (front != nullptr && !front->live) return true;
+    }
+  }
+  return false;
+}
+
+ChildFeed::Place ChildFeed::oldest_live(std::size_t priority_first, std::size_t priority_last) {
+  Place oldest;
+  for (const auto& subscription : subscriptions_) {
+    for (std::size_t priority = priority_first; priority <= priority_last; ++priority) {
+      QueuedSlice* entry = subscription->queues[priority].front_available(
+          [this](const QueuedSlice& gone) { on_gone(gone); });
+      if (entry == nullptr || !entry->live) continue;
+      if (oldest.entry == nullptr || entry->slice->last_frame < oldest.entry->slice->last_frame) {
+        oldest = Place{subscription.get(), entry};
+      }
+    }
+  }
+  return oldest;
+}
+
+/// Segments first, then playlists, init segments last.
+ChildFeed::Place ChildFeed::victim() {
+  Place place = oldest_live(kKeyFramePriority, kPriorities - 1);
+  for (std::size_t priority = kKeyFramePriority; place.entry == nullptr && priority > 0;
+       --priority) {
+    place = oldest_live(priority - 1, priority - 1);
+  }
+  return place;
+}
+
+void ChildFeed::enforce(TimePoint now) {
+  if (catching_up()) return;
+  for (;;) {
+    if (queued_bytes_ > limits_.bytes) {
+      const Place place = victim();
+      if (place.entry == nullptr) return;
+      drop_object(*place.subscription, place.entry->slice->header.object);
+      continue;
+    }
+    const Place place = oldest_live(0, kPriorities - 1);
+    if (place.entry == nullptr || now - place.entry->slice->last_frame <= limits_.age) return;
+    drop_object(*place.subscription, place.entry->slice->header.object);
+  }
+}
+
+void ChildFeed::drop_object(ChildSubscription& subscription, ObjectId object) {
+  for (SliceQueue& queue : subscription.queues) {
+    queue.remove_if([&](const QueuedSlice& entry) {
+      if (!entry.slice || entry.slice->header.object != object) return false;
+      dropped_bytes_ += entry.unsent_bytes();
+      forget(entry);
+      return true;
+    });
+  }
+  if (subscription.is_dropped(object)) return;
+  if (subscription.dropped.size() >= kDroppedObjectsMax) {
+    subscription.dropped.erase(subscription.dropped.begin());
+    subscription.dropped_forgotten = true;
+  }
+  subscription.dropped.push_back(object);
+}
+
+Duration ChildFeed::queued_age(TimePoint now) const {
+  Duration age{0};
+  for (const auto& subscription : subscriptions_) {
+    for (const SliceQueue& queue : subscription->queues) {
+      const QueuedSlice* front = queue.front_available();
+      if (front == nullptr || !front->live) continue;
+      age = std::max(age, now - front->slice->last_frame);
+    }
+  }
+  return age;
+}
+
+void ChildFeed::on_gone(const QueuedSlice& entry) {
+  dropped_bytes_ += entry.unsent_bytes();
+  forget(entry);
+}
+
+void ChildFeed::forget(const QueuedSlice& entry) {
+  if (!entry.live) return;
+  TAYGA_CHECK(queued_bytes_ >= entry.unsent_bytes());
+  queued_bytes_ -= entry.unsent_bytes();
+}
+
+}  // namespace tayga::relay

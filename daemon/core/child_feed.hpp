@@ -1,0 +1,123 @@
+#pragma once
+
+#include "common/base/ids.hpp"
+#include "common/wire/allocation.hpp"
+#include "daemon/core/peer_message.hpp"
+#include "daemon/core/slice_queue.hpp"
+#include "daemon/core/slice_window.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace tayga::relay {
+
+struct TrackState;
+struct StreamState;
+
+inline constexpr std::size_t kPriorities = 4;
+/// Objects whose rest is kept from a slow child; older ones are forgotten (and long gone).
+inline constexpr std::size_t kDroppedObjectsMax = 64;
+
+/// A child's subscription to stripes of one track, and what of it the child still waits for.
+struct ChildSubscription {
+  struct Stripe {
+    SliceSeq from{0};  ///< slices below are not for it, but for the sticky ones at its start
+    std::uint64_t live_from = 0;  ///< slices with a lower arrival_no are its catch-up
+    std::int64_t service_until_ms = 0;
+  };
+  TrackState* track = nullptr;
+  const StreamState* stream = nullptr;
+  StripeMask active = 0;
+  StripeMask standby = 0;
+  std::vector<Stripe> stripes;
+  wire::AllocationBlob allocation{};  ///< the last one that verified
+  std::array<SliceQueue, kPriorities> queues;
+  std::vector<ObjectId> dropped;
+  bool dropped_forgotten = false;  ///< `dropped` overflowed: it no longer tells all
+
+  [[nodiscard]] StripeMask all() const noexcept { return active | standby; }
+  [[nodiscard]] bool is_dropped(ObjectId object) const noexcept;
+  /// Pre: the slice is live for it and not below `from`.
+  [[nodiscard]] bool waits_for(const CachedSlice& slice) const noexcept;
+};
+
+/// What one child is owed, over all its subscriptions, and what it is given next.
+///
+/// Pure. Slices are shared with the cache; this holds places in them. A child that catches up after
+/// it joined is bounded by the cache; a live one that lags more than its limits loses whole
+/// objects, the oldest first, segments before playlists and init segments.
+class ChildFeed {
+ public:
+  struct Limits {
+    std::size_t bytes;
+    Duration age;
+  };
+  struct Next {
+    ChildSubscription* subscription;
+    SharedBytes frame;
+  };
+
+  explicit ChildFeed(const Limits& limits) : limits_{limits} {}
+
+  ChildSubscription& add(TrackState& track, const StreamState& stream, std::size_t stripe_count);
+  [[nodiscard]] ChildSubscription* find(const TrackState& track);
+  /// Forgets what is queued of these stripes; an empty subscription goes away: do not use it then.
+  void remove(ChildSubscription& subscription, StripeMask stripes);
+  /// The track started over: nothing of it that is queued may follow.
+  void reset(ChildSubscription& subscription);
+
+  /// Queues what a new subscriber of these stripes starts with. `start` = the sequence it asked
+  /// for; nullopt: the sticky objects and the newest segments.
+  void catch_up(ChildSubscription& subscription, StripeIndex stripe, const SliceWindow& window,
+                std::optional<SliceSeq> start, std::uint64_t live_from);
+  /// Queues again a complete slice that the child asked for; false when it still waits for it.
+  bool resend(ChildSubscription& subscription, const SlicePtr& slice);
+
+  void on_header(ChildSubscription& subscription, StripeIndex stripe, const SlicePtr& slice);
+  /// A frame of `slice` arrived. Returns true when the child must be told that there is media.
+  bool on_frame(ChildSubscription& subscription, StripeIndex stripe, const CachedSlice& slice,
+                std::size_t size, TimePoint now);
+  /// Returns true when the child must be told that there is media.
+  bool mark_ready() noexcept;
+
+  /// The next frame: by priority, then fair over streams, then oldest first.
+  [[nodiscard]] std::optional<Next> next(TimePoint now);
+  /// Drops what is beyond the limits.
+  void enforce(TimePoint now);
+
+  [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
+  [[nodiscard]] Duration queued_age(TimePoint now) const;
+  [[nodiscard]] std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
+  [[nodiscard]] std::uint64_t dropped_bytes() const noexcept { return dropped_bytes_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<ChildSubscription>>& subscriptions()
+      const noexcept {
+    return subscriptions_;
+  }
+
+ private:
+  struct Place {
+    ChildSubscription* subscription = nullptr;
+    QueuedSlice* entry = nullptr;
+  };
+  [[nodiscard]] Place choose(std::size_t priority);
+  [[nodiscard]] Place oldest_live(std::size_t priority_first, std::size_t priority_last);
+  [[nodiscard]] Place victim();
+  [[nodiscard]] bool catching_up() const;
+  void drop_object(ChildSubscription& subscription, ObjectId object);
+  void on_gone(const QueuedSlice& entry);
+  void forget(const QueuedSlice& entry);
+
+  Limits limits_;
+  std::vector<std::unique_ptr<ChildSubscription>> subscriptions_;
+  std::vector<const StreamState*> served_;  // least recently served first
+  std::size_t queued_bytes_ = 0;            // live, arrived, not sent
+  std::uint64_t sent_bytes_ = 0;
+  std::uint64_t dropped_bytes_ = 0;
+  bool ready_ = false;
+};
+
+}  // namespace tayga::relay

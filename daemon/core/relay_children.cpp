@@ -1,0 +1,355 @@
+#include "daemon/core/relay_impl.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace tayga::relay {
+namespace {
+
+constexpr std::size_t kHeldSubscribesMax = 256;
+constexpr std::size_t kHeldPerPeerMax = 16;
+constexpr std::size_t kFetchRangesMax = 64;
+constexpr std::uint64_t kFetchRangeMax = 256;  ///< slices in one range
+constexpr std::size_t kFetchSlicesMax = 256;   ///< sent again for one message
+constexpr Duration kRefusedRetryAfter = 500ms;
+/// Heads that fall due this soon go out together: one wake-up serves many children.
+constexpr Duration kHeadSlack = 5ms;
+
+StripeMask stripes_of(std::size_t stripe_count) noexcept {
+  return stripe_count >= 32 ? ~StripeMask{0} : (StripeMask{1} << stripe_count) - 1;
+}
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+}  // namespace
+
+void Relay::Impl::on_message(const NodeId& from, const PeerMessage& message, Now now) {
+  Peer* peer = find_peer(from);
+  if (peer == nullptr || !peer->up()) return;
+  take_message(*peer, message, now);
+  settle(now);
+}
+
+void Relay::Impl::take_message(Peer& peer, const PeerMessage& message, Now now) {
+  const auto asked = [&](auto&& handle) {
+    if (peer.requests.take(now.mono)) return handle();
+    disconnect(peer, "asks too much", LossReason::closed, now);
+  };
+  std::visit(Overloaded{
+                 [](const Hello&) {},  // the shell compared networks before it told us of the peer
+                 [&](const Subscribe& m) { asked([&] { on_subscribe(peer, m, now); }); },
+                 [&](const SubscribeOk& m) { on_subscribe_ok(peer, m, now); },
+                 [&](const SubscribeRefused& m) { on_subscribe_refused(peer, m, now); },
+                 [&](const Unsubscribe& m) { asked([&] { on_unsubscribe(peer, m); }); },
+                 [&](const Head& m) { on_head(peer, m, now); },
+                 [&](const Fetch& m) { on_fetch(peer, m, now); },
+                 [&](const PeerReceipt& m) { on_receipt(peer, m, now); },
+                 [&](const UpstreamGap& m) { on_upstream_gap(peer, m); },
+                 [&](const GoAway& m) { on_go_away(peer, m, now); },
+                 [&](const Ping& m) { send(peer, Pong{m.nonce}); },
+                 [](const Pong&) {},
+             },
+             message);
+}
+
+// --- admission
+
+void Relay::Impl::on_subscribe(Peer& from, const Subscribe& message, Now now) {
+  if (draining_) return refuse(from, message, RefuseReason::draining, Duration::zero());
+  if (judge_subscribe(from, message, now) != Judged::done) hold(from, message, now);
+}
+
+/// Whether every one of the stripes comes here, or is made here.
+bool Relay::Impl::carries(const StreamState& stream, TrackId track_id, StripeMask stripes) const {
+  const auto found = stream.tracks.find(track_id);
+  if (found == stream.tracks.end()) return false;
+  if (stream.publishing) return true;
+  StripeMask wanted = 0;
+  for (const auto& link : found->second->links) wanted |= link->wanted;
+  return (stripes & ~wanted) == 0;
+}
+
+Relay::Impl::Judged Relay::Impl::judge_subscribe(Peer& from, const Subscribe& message, Now now) {
+  StreamState* stream = find_stream(message.stream);
+  if (stream == nullptr || !stream->known || !network_ || keys_.empty()) return Judged::hold;
+  if (message.stripes == 0 ||
+      (message.stripes & ~stripes_of(stream->descriptor.stripe_count)) != 0) {
+    refuse(from, message, RefuseReason::bad_allocation, Duration::zero());
+    return Judged::done;
+  }
+  if (!carries(*stream, message.track, message.stripes)) return Judged::hold;
+  TrackState& track = *stream->tracks.at(message.track);
+
+  const AdmissionCase wanted{*network_,       self_,   from.id, stream->descriptor.handles,
+                             message.stripes, now.wall};
+  const AdmissionResult judged = judge_allocation(message.allocation, wanted, keys_);
+  switch (judged.verdict) {
+    case Admission::hold:
+      return Judged::hold_allocation;
+    case Admission::bad_allocation:
+      refuse(from, message, RefuseReason::bad_allocation, Duration::zero());
+      return Judged::done;
+    case Admission::expired_allocation:
+      refuse(from, message, RefuseReason::expired_allocation, Duration::zero());
+      return Judged::done;
+    case Admission::admit:
+      break;
+  }
+  if (from.feed.subscriptions().empty() && child_count() >= limits_.children_max) {
+    refuse(from, message, RefuseReason::no_capacity, Duration::zero());
+    return Judged::done;
+  }
+  admit(from, track, message, judged.allocation, now);
+  return Judged::done;
+}
+
+void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message,
+                        const wire::Allocation& allocation, Now now) {
+  book.on_allocation(allocation, message.allocation);
+  ChildSubscription* subscription = child.feed.find(track);
+  if (subscription == nullptr) {
+    subscription = &child.feed.add(track, *track.stream, track.stripes.size());
+  }
+  const std::int64_t grace_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(kAllocationGrace).count();
+  const std::int64_t until = std::max(allocation.not_after_ms, to_unix_ms(now.wall)) + grace_ms;
+  const bool same_epoch = track.epoch && *track.epoch == message.epoch;
+  const StripeMask fresh = message.stripes & ~subscription->active;
+  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+    const StripeIndex stripe{static_cast<std::uint8_t>(i)};
+    if ((message.stripes & to_mask(stripe)) == 0) continue;
+    auto& until_ms = subscription->stripes[i].service_until_ms;
+    until_ms = std::max(until_ms, until);
+    if (message.mode == SubscribeMode::standby || (fresh & to_mask(stripe)) == 0) continue;
+    std::optional<SliceSeq> start;
+    for (const StripeStart& wanted : message.starts) {
+      if (same_epoch && wanted.stripe == stripe) start = wanted.next_seq;
+    }
+    child.feed.catch_up(*subscription, stripe, track.window, start, next_arrival_);
+  }
+  if (message.mode == SubscribeMode::active) {
+    subscription->active |= message.stripes;
+    subscription->standby &= ~message.stripes;
+  } else {
+    subscription->standby |= message.stripes & ~subscription->active;
+  }
+  update_fan(child, track);
+  child.last_pull = now.mono;
+  wake_at(now.mono + limits_.head_interval);
+  send(child, SubscribeOk{message.stream, message.track, message.stripes});
+  StripeMask starving = 0;
+  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+    if (track.stripes[i].gap_told) starving |= StripeMask{1} << i;
+  }
+  if ((starving & message.stripes) != 0) {
+    send(child, UpstreamGap{message.stream, message.track, starving & message.stripes});
+  }
+  if (fresh != 0 && message.mode == SubscribeMode::active && child.feed.mark_ready()) {
+    push(MediaReady{child.id});
+  }
+}
+
+void Relay::Impl::hold(const Peer& from, const Subscribe& message, Now now) {
+  // A repeated request replaces the one that waits, so that asking often takes no room.
+  std::size_t of_peer = 0;
+  for (HeldSubscribe& held : held_) {
+    if (held.from != from.id) continue;
+    ++of_peer;
+    const Subscribe& other = held.message;
+    if (other.stream != message.stream || other.track != message.track ||
+        other.stripes != message.stripes) {
+      continue;
+    }
+    held.message = message;
+    return;
+  }
+  if (of_peer >= kHeldPerPeerMax || held_.size() >= kHeldSubscribesMax) {
+    return refuse(from, message, RefuseReason::unknown_stream, kRefusedRetryAfter);
+  }
+  held_.push_back(HeldSubscribe{from.id, message, now.mono + limits_.pending_subscribe_max});
+  wake_at(held_.back().deadline);
+}
+
+void Relay::Impl::retry_held(Now now) {
+  std::vector<HeldSubscribe> waiting = std::exchange(held_, {});
+  for (HeldSubscribe& held : waiting) {
+    Peer* peer = find_peer(held.from);
+    if (peer == nullptr || !peer->up()) continue;
+    const Judged judged = judge_subscribe(*peer, held.message, now);
+    if (judged == Judged::done) continue;
+    if (now.mono < held.deadline) {
+      wake_at(held.deadline);
+      held_.push_back(std::move(held));
+      continue;
+    }
+    const auto reason =
+        judged == Judged::hold ? RefuseReason::unknown_stream : RefuseReason::bad_allocation;
+    refuse(*peer, held.message, reason, kRefusedRetryAfter);
+  }
+}
+
+void Relay::Impl::refuse(const Peer& peer, const Subscribe& message, RefuseReason reason,
+                         Duration retry_after) {
+  ++counters.subscriptions_refused;
+  send(peer, SubscribeRefused{message.stream, message.track, message.stripes, reason, retry_after});
+}
+
+std::size_t Relay::Impl::child_count() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      peers_, [](const auto& entry) { return !entry.second->feed.subscriptions().empty(); }));
+}
+
+// --- the end of a subscription
+
+void Relay::Impl::on_unsubscribe(Peer& from, const Unsubscribe& message) {
+  std::erase_if(held_, [&](const HeldSubscribe& held) {
+    return held.from == from.id && held.message.stream == message.stream &&
+           held.message.track == message.track && (held.message.stripes & ~message.stripes) == 0;
+  });
+  TrackState* track = find_track(message.stream, message.track);
+  if (track == nullptr) return;
+  ChildSubscription* subscription = from.feed.find(*track);
+  if (subscription != nullptr) end_service(from, *subscription, message.stripes);
+}
+
+void Relay::Impl::end_service(Peer& child, ChildSubscription& subscription, StripeMask stripes) {
+  TrackState& track = *subscription.track;
+  child.feed.remove(subscription, stripes);
+  update_fan(child, track);
+}
+
+void Relay::Impl::update_fan(Peer& child, TrackState& track) {
+  std::erase_if(track.fans, [&](const Fan& fan) { return fan.peer == &child; });
+  ChildSubscription* subscription = child.feed.find(track);
+  if (subscription == nullptr || subscription->active == 0) return;
+  track.fans.push_back(Fan{subscription->active, &child, subscription});
+}
+
+void Relay::Impl::drop_children(TrackState& track, RefuseReason reason) {
+  for (auto& [id, peer] : peers_) {
+    ChildSubscription* subscription = peer->feed.find(track);
+    if (subscription == nullptr) continue;
+    const StripeMask stripes = subscription->all();
+    end_service(*peer, *subscription, stripes);
+    send(*peer, SubscribeRefused{track.stream->descriptor.id, track.id, stripes, reason,
+                                 kRefusedRetryAfter});
+  }
+}
+
+void Relay::Impl::drop_child(Peer& child) {
+  while (!child.feed.subscriptions().empty()) {
+    ChildSubscription& subscription = *child.feed.subscriptions().back();
+    end_service(child, subscription, subscription.all());
+  }
+  std::erase_if(held_, [&](const HeldSubscribe& held) { return held.from == child.id; });
+  count_dropped(child);
+}
+
+void Relay::Impl::count_dropped(Peer& child) {
+  counters.dropped_bytes += child.feed.dropped_bytes() - child.dropped_counted;
+  child.dropped_counted = child.feed.dropped_bytes();
+}
+
+// --- what children get
+
+std::optional<MediaFrame> Relay::Impl::next_media(const NodeId& child, Now now) {
+  Peer* peer = find_peer(child);
+  if (peer == nullptr) return std::nullopt;
+  auto next = peer->feed.next(now.mono);
+  count_dropped(*peer);
+  if (!next) return std::nullopt;
+  peer->last_pull = now.mono;
+  counters.media_bytes_out += next->frame->size();
+  return MediaFrame{next->subscription->stream->tag, next->subscription->track->id,
+                    std::move(next->frame)};
+}
+
+void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
+  if (!from.fetches.take(now.mono)) return;  // it goes without: a fetch is a favour
+  if (message.ranges.size() > kFetchRangesMax) {
+    return disconnect(from, "fetches too many ranges", LossReason::closed, now);
+  }
+  TrackState* track = find_track(message.stream, message.track);
+  if (track == nullptr || !track->epoch || *track->epoch != message.epoch) return;
+  ChildSubscription* subscription = from.feed.find(*track);
+  if (subscription == nullptr) return;
+  const auto& slices = track->window.slices();
+  std::size_t sent = 0;
+  for (const SeqRange& range : message.ranges) {
+    if (range.last < range.first || range.last.value() - range.first.value() >= kFetchRangeMax) {
+      return disconnect(from, "fetches a range that is none", LossReason::closed, now);
+    }
+    for (auto it = slices.lower_bound(range.first); it != slices.end() && it->first <= range.last;
+         ++it) {
+      const auto stripe = it->first.value() % track->stripes.size();
+      if ((subscription->active >> stripe & 1U) == 0 || !it->second->complete()) continue;
+      if (sent == kFetchSlicesMax) break;
+      if (from.feed.resend(*subscription, it->second)) ++sent;
+    }
+  }
+  if (sent == 0) return;
+  from.feed.enforce(now.mono);
+  if (from.feed.mark_ready()) push(MediaReady{from.id});
+}
+
+void Relay::Impl::on_receipt(Peer& from, const PeerReceipt& message, Now now) {
+  const auto taken = book.on_receipt(from.id, message.blob, now);
+  // Under an allocation that is long over a receipt may still be under way: not a crime, not
+  // counted.
+  static_cast<void>(taken);
+}
+
+void Relay::Impl::serve_children(Now now) {
+  for (auto& [id, peer] : peers_) {
+    if (peer->feed.subscriptions().empty()) continue;
+    expire_allocations(*peer, now);
+    if (peer->feed.subscriptions().empty()) continue;
+    peer->feed.enforce(now.mono);
+    count_dropped(*peer);
+    if (now.mono + kHeadSlack >= peer->last_pull + limits_.head_interval) send_head(*peer, now);
+    wake_at(peer->last_pull + limits_.head_interval);
+  }
+}
+
+void Relay::Impl::expire_allocations(Peer& child, Now now) {
+  const std::int64_t now_ms = to_unix_ms(now.wall);
+  for (std::size_t s = child.feed.subscriptions().size(); s > 0; --s) {
+    ChildSubscription& subscription = *child.feed.subscriptions()[s - 1];
+    StripeMask over = 0;
+    for (std::size_t i = 0; i < subscription.stripes.size(); ++i) {
+      const StripeMask bit = StripeMask{1} << i;
+      if ((subscription.all() & bit) != 0 && subscription.stripes[i].service_until_ms < now_ms) {
+        over |= bit;
+      }
+    }
+    if (over == 0) continue;
+    const TrackState& track = *subscription.track;
+    send(child, SubscribeRefused{track.stream->descriptor.id, track.id, over,
+                                 RefuseReason::expired_allocation, Duration::zero()});
+    end_service(child, subscription, over);
+  }
+}
+
+void Relay::Impl::send_head(Peer& child, Now now) {
+  Head head;
+  for (const auto& subscription : child.feed.subscriptions()) {
+    const TrackState& track = *subscription->track;
+    if (!track.epoch) continue;
+    TrackHead& told = head.tracks.emplace_back();
+    told.stream_tag = track.stream->tag;
+    told.track = track.id;
+    told.epoch = *track.epoch;
+    for (StripeMask rest = subscription->all(); rest != 0; rest &= rest - 1) {
+      const StripeIndex stripe{static_cast<std::uint8_t>(std::countr_zero(rest))};
+      told.stripes.push_back({stripe, track.stripes[stripe.value()].repair.next_seq()});
+    }
+  }
+  child.last_pull = now.mono;
+  send(child, std::move(head));
+}
+
+}  // namespace tayga::relay

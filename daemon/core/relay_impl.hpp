@@ -1,0 +1,194 @@
+#pragma once
+
+#include "daemon/core/admission.hpp"
+#include "daemon/core/relay.hpp"
+#include "daemon/core/relay_state.hpp"
+#include "daemon/core/slice_cache.hpp"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace tayga::relay {
+
+/// The relay's parts share one state, so they are one class in four files: relay.cpp (the public
+/// face, clock, status), relay_media.cpp (slices in), relay_children.cpp (subscriptions, heads,
+/// fetch) and relay_upstream.cpp (assignments, parents).
+class Relay::Impl {
+ public:
+  Impl(const crypto::SigningKey& identity, const RelayLimits& limits, Duration submit_interval);
+
+  // relay.cpp
+  void on_network(const NetworkId& network);
+  void on_online_keys(std::vector<media::OnlineKey> keys);
+  void on_timeout(Now now);
+  void on_shutdown(GoAwayReason reason, Duration grace, Now now);
+  std::optional<Action> poll_action();
+  std::optional<TimePoint> next_timeout() const;
+  const ObjectStore* objects(const StreamId& stream, TrackId track) const;
+  std::vector<StripeStatus> stripes() const;
+  std::vector<ChildStatus> children(TimePoint now) const;
+  std::vector<StreamStatus> streams() const;
+
+  // relay_media.cpp
+  void on_local_demand(const StreamId& stream, std::vector<TrackId> tracks, Now now);
+  void on_publish_started(const StreamDescriptor& stream, Now now);
+  void on_published(media::SignedSlice slice, Now now);
+  void on_publish_stopped(const StreamId& stream, Now now);
+  void on_media(const NodeId& from, wire::FrameType type, ByteView payload, Now now);
+
+  // relay_children.cpp
+  void on_message(const NodeId& from, const PeerMessage& message, Now now);
+  std::optional<MediaFrame> next_media(const NodeId& child, Now now);
+
+  // relay_upstream.cpp
+  void on_assignment(const Assignment& assignment, Now now);
+  void on_peer_up(const NodeId& peer, Now now);
+  void on_connect_failed(const NodeId& peer, Now now);
+  void on_peer_down(const NodeId& peer, LossReason reason, Now now);
+
+  ReceiptBook book;
+  RelayCounters counters;
+
+ private:
+  // --- relay.cpp: state, actions, time
+  Peer& peer_of(const NodeId& node);
+  Peer* find_peer(const NodeId& node);
+  StreamState* find_stream(const StreamId& stream);
+  /// Creates what is missing; nullptr at the limit.
+  StreamState* stream_of(const StreamId& stream);
+  TrackState* find_track(const StreamId& stream, TrackId track);
+  TrackState* track_of(StreamState& stream, TrackId track);
+  void set_descriptor(StreamState& stream, const StreamDescriptor& descriptor, Now now);
+  void push(Action action) { actions_.push_back(std::move(action)); }
+  void send(const Peer& peer, PeerMessage message) { push(Send{peer.id, std::move(message)}); }
+  void tell_progress(TrackState& track);
+  /// on_timeout() must come no later than `at`.
+  void wake_at(TimePoint at) noexcept;
+  void flush_receipts();
+  void keep_house(Now now);
+  void drop_idle_tracks(StreamState& stream);
+  void drop_idle_peers(Now now);
+  [[nodiscard]] bool is_used(const Peer& peer) const;
+
+  // --- relay_media.cpp
+  struct Source {
+    Peer* peer = nullptr;
+    TrackState* track = nullptr;
+    UpLink* link = nullptr;
+    StripeIndex stripe;
+  };
+  void take_media(Peer& from, wire::FrameType type, ByteView payload, Now now);
+  void on_slice_header(Peer& from, ByteView payload, Now now);
+  void on_chunk(Peer& from, ByteView payload, Now now);
+  /// Finds who may send this; nullopt (and charged to the peer) when it may not.
+  std::optional<Source> find_source(Peer& from, StreamState* stream, TrackId track, SliceSeq seq,
+                                    Now now);
+  /// False when the header is to be ignored; `from` may be gone then.
+  bool is_wanted(const Source& source, const media::SliceHeader& header, ByteView payload, Now now);
+  void charge(Peer& peer, Now now);
+  void on_tampered(const Source& source, const CachedSlice* slice, ByteView chunk, Now now);
+  SlicePtr insert_slice(TrackState& track, media::SliceHeader header, SharedBytes frame, Now now);
+  void add_frame(TrackState& track, const SlicePtr& slice, std::size_t index, SharedBytes frame,
+                 Now now);
+  void fan_out(TrackState& track, StripeIndex stripe, const CachedSlice& slice, std::size_t size,
+               Now now);
+  void count_delivery(const Source& source, const CachedSlice& slice, std::size_t size, Now now);
+  void start_epoch(TrackState& track, PublisherEpoch epoch, Now now);
+  void evict(Now now);
+  void update_store(StreamState& stream, TrackState& track, Now now);
+  [[nodiscard]] static ObjectStore::Late late_rule(const TrackState& track);
+  [[nodiscard]] static bool plays(const StreamState& stream, TrackId track);
+
+  // --- relay_children.cpp
+  void take_message(Peer& from, const PeerMessage& message, Now now);
+  void on_subscribe(Peer& from, const Subscribe& message, Now now);
+  enum class Judged : std::uint8_t { done, hold, hold_allocation };
+  Judged judge_subscribe(Peer& from, const Subscribe& message, Now now);
+  void admit(Peer& child, TrackState& track, const Subscribe& message,
+             const wire::Allocation& allocation, Now now);
+  void hold(const Peer& from, const Subscribe& message, Now now);
+  void retry_held(Now now);
+  void refuse(const Peer& peer, const Subscribe& message, RefuseReason reason,
+              Duration retry_after);
+  void on_unsubscribe(Peer& from, const Unsubscribe& message);
+  void on_fetch(Peer& from, const Fetch& message, Now now);
+  void on_receipt(Peer& from, const PeerReceipt& message, Now now);
+  void end_service(Peer& child, ChildSubscription& subscription, StripeMask stripes);
+  void update_fan(Peer& child, TrackState& track);
+  void drop_children(TrackState& track, RefuseReason reason);
+  void drop_child(Peer& child);
+  void count_dropped(Peer& child);
+  void serve_children(Now now);
+  void expire_allocations(Peer& child, Now now);
+  void send_head(Peer& child, Now now);
+  [[nodiscard]] std::size_t child_count() const;
+  [[nodiscard]] bool carries(const StreamState& stream, TrackId track, StripeMask stripes) const;
+
+  // --- relay_upstream.cpp
+  void set_links(StreamState& stream, const Assignment& assignment, Now now);
+  void verify_allocations(StreamState& stream, Now now);
+  void reconcile(Now now);
+  /// After every input: reconcile() when a parent was lost in it.
+  void settle(Now now) {
+    if (std::exchange(dirty_, false)) reconcile(now);
+  }
+  void reconcile_track(StreamState& stream, TrackState& track, Now now);
+  void subscribe_missing(StreamState& stream, TrackState& track, UpLink& link, Now now);
+  void send_subscribe(StreamState& stream, TrackState& track, UpLink& link, StripeMask stripes,
+                      SubscribeMode mode, Now now);
+  void drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now);
+  void update_orphans(const StreamState& stream, TrackState& track, Now now);
+  void tell_gaps(StreamState& stream, TrackState& track, Now now);
+  void fetch_holes(StreamState& stream, TrackState& track, Now now);
+  void watch_parents(Now now);
+  void connect(Peer& peer, Now now);
+  void back_off(Peer& peer, Now now);
+  void lose(const StreamState& stream, const TrackState& track, UpLink& link, StripeMask stripes,
+            LossReason reason);
+  void lose_all(const Peer& peer, LossReason reason);
+  void take_down(Peer& peer, LossReason reason, Now now);
+  void disconnect(Peer& peer, std::string why, LossReason reason, Now now);
+  void on_subscribe_ok(Peer& from, const SubscribeOk& message, Now now);
+  void on_subscribe_refused(Peer& from, const SubscribeRefused& message, Now now);
+  void on_head(Peer& from, const Head& message, Now now);
+  void on_upstream_gap(Peer& from, const UpstreamGap& message);
+  void on_go_away(Peer& from, const GoAway& message, Now now);
+  static UpLink* find_link(TrackState& track, const Peer& peer);
+  template <class Visit>
+  void for_each_link(const Peer& peer, Visit&& visit);
+
+  NodeId self_;
+  RelayLimits limits_;
+  std::optional<NetworkId> network_;
+  OnlineKeys keys_;
+  ReceiptIssuer issuer_;
+  SliceCache cache_;
+  std::map<NodeId, std::unique_ptr<Peer>> peers_;
+  std::unordered_map<NodeId, Peer*> peer_index_;  // for the media path; never iterated
+  std::map<StreamId, std::unique_ptr<StreamState>> streams_;
+  std::map<wire::StreamTag, StreamState*> tags_;
+  std::vector<HeldSubscribe> held_;
+  std::deque<Action> actions_;
+  std::optional<TimePoint> deadline_;
+  std::uint64_t next_session_ = 1;
+  std::uint64_t next_arrival_ = 1;
+  bool draining_ = false;
+  bool dirty_ = false;
+};
+
+template <class Visit>
+void Relay::Impl::for_each_link(const Peer& peer, Visit&& visit) {
+  for (auto& [stream_id, stream] : streams_) {
+    for (auto& [track_id, track] : stream->tracks) {
+      if (UpLink* link = find_link(*track, peer)) visit(*stream, *track, *link);
+    }
+  }
+}
+
+}  // namespace tayga::relay

@@ -1,0 +1,364 @@
+#include "common/media/slice.hpp"
+#include "common/wire/frame.hpp"
+#include "daemon/core/relay_impl.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace tayga::relay {
+namespace {
+
+/// How far above the newest slice a header may lie: an hour of a busy track.
+constexpr std::uint64_t kSeqJumpMax = 1 << 20;
+constexpr Duration kTamperBlock = 60s;
+/// Slices looked at behind an object that has no last one, to tell loss from a publisher's abort.
+constexpr std::size_t kTailSpan = 64;
+
+StripeIndex to_stripe(SliceSeq seq, const TrackState& track) {
+  return StripeIndex{static_cast<std::uint8_t>(seq.value() % track.stripes.size())};
+}
+
+}  // namespace
+
+bool Relay::Impl::plays(const StreamState& stream, TrackId track) {
+  return stream.playing.contains(track);
+}
+
+ObjectStore::Late Relay::Impl::late_rule(const TrackState& track) {
+  return {track.stream->descriptor.playout_window, track.played_since};
+}
+
+// --- the local side
+
+void Relay::Impl::on_local_demand(const StreamId& id, std::vector<TrackId> tracks, Now now) {
+  StreamState* stream = tracks.empty() ? find_stream(id) : stream_of(id);
+  if (stream == nullptr) return;
+  const std::set<TrackId> before = std::exchange(stream->playing, {});
+  for (const TrackId track : tracks) {
+    if (stream->playing.size() >= limits_.tracks_per_stream_max) break;
+    stream->playing.insert(track);
+    track_of(*stream, track);
+  }
+  for (auto& [track_id, track] : stream->tracks) {
+    if (before.contains(track_id) == plays(*stream, track_id)) continue;
+    if (before.contains(track_id) && track->store) {
+      // Players left: what was counted for them stays counted.
+      const auto& counted = track->store->counters();
+      stream->past.complete += counted.complete;
+      stream->past.late += counted.late;
+      stream->past.lost += counted.lost;
+      track->store.reset();
+    }
+    update_store(*stream, *track, now);
+  }
+  wake_at(now.mono + limits_.head_interval);
+}
+
+void Relay::Impl::update_store(StreamState& stream, TrackState& track, Now now) {
+  const bool wanted = stream.publishing || plays(stream, track.id);
+  if (!wanted) track.store.reset();
+  if (!wanted || track.store) return;
+  track.store = std::make_unique<ObjectStore>();
+  track.played_since = now.wall;
+  for (const auto& [seq, slice] : track.window.slices()) {
+    track.store->on_header(slice->header, now, late_rule(track));
+    for (std::size_t i = 0; i < slice->header.chunk_count(); ++i) {
+      const SharedBytes& frame = slice->frames[i + 1];
+      if (!frame) continue;
+      track.store->on_chunk(slice->header, i, frame, chunk_payload(frame), now, late_rule(track));
+    }
+  }
+  if (!track.window.empty()) tell_progress(track);
+}
+
+void Relay::Impl::on_publish_started(const StreamDescriptor& descriptor, Now now) {
+  StreamState* stream = stream_of(descriptor.id);
+  if (stream == nullptr) return;
+  if (stream->revision == 0) {
+    set_descriptor(*stream, descriptor, now);
+  } else {
+    // The orchestrator's word on handles and stripes stands; only the publisher knows its tracks.
+    StreamDescriptor merged = stream->descriptor;
+    merged.tracks = descriptor.tracks;
+    set_descriptor(*stream, merged, now);
+  }
+  stream->publishing = true;
+  track_of(*stream, kPresentationTrack);
+  for (const TrackInfo& info : descriptor.tracks) track_of(*stream, info.id);
+  for (auto& [track_id, track] : stream->tracks) update_store(*stream, *track, now);
+  reconcile(now);
+  retry_held(now);
+}
+
+void Relay::Impl::on_published(media::SignedSlice published, Now now) {
+  StreamState* stream = find_stream(published.header.stream);
+  if (stream == nullptr || !stream->publishing) return;
+  const bool is_new = !stream->tracks.contains(published.header.track);
+  TrackState* track = track_of(*stream, published.header.track);
+  if (track == nullptr) return;
+  if (is_new) {
+    update_store(*stream, *track, now);
+    retry_held(now);
+  }
+  const media::SliceHeader& header = published.header;
+  if (track->epoch && header.epoch < *track->epoch) return;
+  if (!track->epoch || *track->epoch < header.epoch) start_epoch(*track, header.epoch, now);
+  if (track->window.find(header.seq) != nullptr) return;
+
+  const SlicePtr slice =
+      insert_slice(*track, std::move(published.header), std::move(published.header_frame), now);
+  for (std::size_t i = 0; i < published.chunk_frames.size(); ++i) {
+    add_frame(*track, slice, i + 1, std::move(published.chunk_frames[i]), now);
+  }
+  if (cache_.over_bytes()) evict(now);
+}
+
+void Relay::Impl::on_publish_stopped(const StreamId& id, Now now) {
+  StreamState* stream = find_stream(id);
+  if (stream == nullptr) return;
+  stream->publishing = false;
+  for (auto& [track_id, track] : stream->tracks) update_store(*stream, *track, now);
+  reconcile(now);
+  wake_at(now.mono + limits_.head_interval);
+}
+
+// --- slices from parents
+
+void Relay::Impl::on_media(const NodeId& from, wire::FrameType type, ByteView payload, Now now) {
+  Peer* peer = find_peer(from);
+  if (peer == nullptr || !peer->up()) return;
+  take_media(*peer, type, payload, now);
+  settle(now);
+}
+
+void Relay::Impl::take_media(Peer& peer, wire::FrameType type, ByteView payload, Now now) {
+  switch (type) {
+    case wire::FrameType::slice_header:
+      return on_slice_header(peer, payload, now);
+    case wire::FrameType::chunk:
+      return on_chunk(peer, payload, now);
+    case wire::FrameType::control:
+      return;  // the shell decodes these and calls on_message
+  }
+}
+
+/// Frames that nobody asked for are normal for a moment (an unsubscribe under way, an older
+/// publisher epoch): they cost a token, and who runs out of them is no peer.
+void Relay::Impl::charge(Peer& peer, Now now) {
+  if (!peer.unannounced.take(now.mono)) {
+    disconnect(peer, "sends media that was not asked for", LossReason::closed, now);
+  }
+}
+
+std::optional<Relay::Impl::Source> Relay::Impl::find_source(Peer& from, StreamState* stream,
+                                                            TrackId track_id, SliceSeq seq,
+                                                            Now now) {
+  if (stream != nullptr && from.blocked_until <= now.mono) {
+    const auto found = stream->tracks.find(track_id);
+    if (found != stream->tracks.end()) {
+      TrackState& track = *found->second;
+      const StripeIndex stripe = to_stripe(seq, track);
+      UpLink* link = find_link(track, from);
+      if (link != nullptr && (link->accepted(now.mono) & to_mask(stripe)) != 0) {
+        from.last_beat = now.mono;
+        return Source{&from, &track, link, stripe};
+      }
+    }
+  }
+  charge(from, now);
+  return std::nullopt;
+}
+
+void Relay::Impl::on_slice_header(Peer& from, ByteView payload, Now now) {
+  auto parsed = media::parse_slice_header(payload);
+  if (!parsed) {
+    return disconnect(from, "malformed slice header: " + parsed.error().message(),
+                      LossReason::reset, now);
+  }
+  media::SliceHeader& header = *parsed;
+  const auto source = find_source(from, find_stream(header.stream), header.track, header.seq, now);
+  if (!source || !is_wanted(*source, header, payload, now)) return;
+  if (!media::verify_slice_header(payload, header.stream)) {
+    ++counters.headers_bad;
+    return on_tampered(*source, nullptr, {}, now);
+  }
+  ++counters.headers_verified;
+
+  TrackState& track = *source->track;
+  if (!track.epoch || *track.epoch < header.epoch) start_epoch(track, header.epoch, now);
+  StripeState& stripe = track.stripes[source->stripe.value()];
+  stripe.lateness = now.wall - header.publisher_time;
+  stripe.repair.on_header(header.seq, header.kind, now.mono);
+  auto frame =
+      std::make_shared<const Bytes>(wire::serialize_frame(wire::FrameType::slice_header, payload));
+  const SlicePtr slice = insert_slice(track, std::move(header), std::move(frame), now);
+  slice->add_announcer(from.session);
+  if (cache_.over_bytes()) evict(now);
+}
+
+bool Relay::Impl::is_wanted(const Source& source, const media::SliceHeader& header,
+                            ByteView payload, Now now) {
+  const TrackState& track = *source.track;
+  if (!track.epoch || *track.epoch < header.epoch) return true;
+  if (header.epoch < *track.epoch) return false;
+  if (const SlicePtr* known = track.window.find(header.seq)) {
+    CachedSlice& slice = **known;
+    const ByteView held = ByteView{*slice.frames[0]}.subspan(wire::kFrameHeaderSize);
+    if (std::ranges::equal(held, payload)) {
+      slice.add_announcer(source.peer->session);
+    } else if (!media::verify_slice_header(payload, header.stream)) {
+      ++counters.headers_bad;
+      on_tampered(source, nullptr, {}, now);
+    }  // else the publisher signed two versions: the first one counts, the sender is not to blame
+    return false;
+  }
+  if (header.seq < track.window.floor() && !is_sticky_kind(header.kind)) return false;
+  const auto head = track.window.head();
+  if (head && header.seq.value() > head->value() + kSeqJumpMax) {
+    charge(*source.peer, now);
+    return false;
+  }
+  return true;
+}
+
+void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
+  const auto parsed = wire::parse_chunk(payload);
+  if (!parsed) {
+    return disconnect(from, "malformed chunk: " + parsed.error().message(), LossReason::reset, now);
+  }
+  const wire::ChunkView& chunk = *parsed;
+  const auto tagged = tags_.find(chunk.stream_tag);
+  StreamState* stream = tagged == tags_.end() ? nullptr : tagged->second;
+  const auto source = find_source(from, stream, chunk.track, chunk.slice_seq, now);
+  if (!source) {
+    ++counters.chunks_unannounced;
+    return;
+  }
+  TrackState& track = *source->track;
+  const SlicePtr* found = track.window.find(chunk.slice_seq);
+  if (found == nullptr) {
+    ++counters.chunks_unannounced;
+    return charge(from, now);
+  }
+  const SlicePtr slice = *found;
+  const bool in_range = chunk.index < slice->header.chunk_count();
+  if (in_range && (slice->have & chunk_bit(chunk.index)) != 0) {
+    ++counters.chunks_duplicate;
+    return;
+  }
+  if (!in_range || !media::verify_chunk(slice->header, chunk.index, chunk.bytes)) {
+    if (slice->announced_by(from.session)) {
+      ++counters.chunks_bad;
+      return on_tampered(*source, slice.get(), payload, now);
+    }
+    // It may be of an older publisher epoch: not stored, not forwarded, but no evidence either.
+    ++counters.chunks_unannounced;
+    return charge(from, now);
+  }
+  ++counters.chunks_verified;
+  counters.payload_bytes_in += chunk.bytes.size();
+  count_delivery(*source, *slice, chunk.bytes.size(), now);
+  add_frame(track, slice, std::size_t{chunk.index} + 1, wire::serialize_chunk_frame(chunk), now);
+  if (cache_.over_bytes()) evict(now);
+}
+
+void Relay::Impl::on_tampered(const Source& source, const CachedSlice* slice, ByteView chunk,
+                              Now now) {
+  if (slice != nullptr) {
+    const ByteView header = ByteView{*slice->frames[0]}.subspan(wire::kFrameHeaderSize);
+    push(Tampered{source.peer->id, Bytes(header.begin(), header.end()),
+                  Bytes(chunk.begin(), chunk.end())});
+  }
+  source.peer->blocked_until = now.mono + kTamperBlock;
+  disconnect(*source.peer, "tampered with media", LossReason::tampered, now);
+}
+
+void Relay::Impl::count_delivery(const Source& source, const CachedSlice& slice, std::size_t size,
+                                 Now now) {
+  // What was published before the subscription is catch-up: it cannot have come earlier.
+  const WallTime from = std::max(slice.header.publisher_time, source.link->subscribed_wall);
+  const bool in_time = now.wall <= from + source.track->stream->descriptor.playout_window;
+  issuer_.on_delivered({source.peer->id, source.link->handle, slice.header.object,
+                        static_cast<std::uint32_t>(size), in_time},
+                       now);
+  flush_receipts();
+}
+
+// --- into the window and on
+
+void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) {
+  if (track.epoch) cache_.retire(track.window, now.mono);
+  track.epoch = epoch;
+  for (StripeState& stripe : track.stripes) stripe.repair.reset();
+  for (const Fan& fan : track.fans) fan.peer->feed.reset(*fan.subscription);
+}
+
+SlicePtr Relay::Impl::insert_slice(TrackState& track, media::SliceHeader header, SharedBytes frame,
+                                   Now now) {
+  auto slice = std::make_shared<CachedSlice>();
+  slice->full = full_mask(header.chunk_count());
+  slice->header = std::move(header);
+  slice->arrived = now.mono;
+  slice->arrival_no = next_arrival_++;
+  track.window.insert(slice);
+  cache_.add(slice, track.window);
+  const StripeIndex stripe = to_stripe(slice->header.seq, track);
+  for (const Fan& fan : track.fans) {
+    if ((fan.stripes & to_mask(stripe)) == 0) continue;
+    fan.peer->feed.on_header(*fan.subscription, stripe, slice);
+  }
+  if (track.store) track.store->on_header(slice->header, now, late_rule(track));
+  add_frame(track, slice, 0, std::move(frame), now);
+  wake_at(now.mono + limits_.head_interval);
+  return slice;
+}
+
+void Relay::Impl::add_frame(TrackState& track, const SlicePtr& slice, std::size_t index,
+                            SharedBytes frame, Now now) {
+  const std::size_t size = frame->size();
+  slice->frames[index] = frame;
+  slice->have |= FrameMask{1} << index;
+  slice->bytes += size;
+  slice->last_frame = now.mono;
+  track.window.on_bytes(*slice, size);
+  cache_.on_bytes(size);
+  const StripeIndex stripe = to_stripe(slice->header.seq, track);
+  fan_out(track, stripe, *slice, size, now);
+  if (slice->complete()) track.stripes[stripe.value()].repair.on_complete(slice->header.seq);
+  if (!track.store) return;
+  if (index > 0) {
+    const ByteView payload = chunk_payload(frame);
+    track.store->on_chunk(slice->header, index - 1, std::move(frame), payload, now,
+                          late_rule(track));
+  }
+  tell_progress(track);
+}
+
+void Relay::Impl::fan_out(TrackState& track, StripeIndex stripe, const CachedSlice& slice,
+                          std::size_t size, Now now) {
+  const std::size_t count = track.fans.size();
+  if (count == 0) return;
+  track.fan_turn = (track.fan_turn + 1) % count;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t at = track.fan_turn + i;
+    const Fan& fan = track.fans[at < count ? at : at - count];
+    if ((fan.stripes & to_mask(stripe)) == 0) continue;
+    if (fan.peer->feed.on_frame(*fan.subscription, stripe, slice, size, now.mono)) {
+      push(MediaReady{fan.peer->id});
+    }
+  }
+}
+
+void Relay::Impl::evict(Now now) {
+  cache_.evict(now.mono, [this](const CachedSlice& slice) {
+    TrackState* track = find_track(slice.header.stream, slice.header.track);
+    if (track == nullptr || !track->store) return;
+    auto tail = ObjectStore::Tail::whole;
+    const auto last = slice.retired ? std::nullopt : track->window.last_seq_of(slice.header.object);
+    if (last && !track->window.is_gapless(*last, kTailSpan)) tail = ObjectStore::Tail::open;
+    track->store->drop(slice.header.epoch, slice.header.object, tail);
+    tell_progress(*track);
+  });
+}
+
+}  // namespace tayga::relay
