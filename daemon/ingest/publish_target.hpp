@@ -1,11 +1,11 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "common/base/ids.hpp"
 #include "common/media/slicer.hpp"
 #include "daemon/core/assignment.hpp"
+
+#include <string>
+#include <vector>
 
 namespace tayga::ingest {
 

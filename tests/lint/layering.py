@@ -29,7 +29,7 @@ ALLOWED = {
     "daemon/control": SHELL_COMMON + ["daemon/core"],
     "daemon/peers": SHELL_COMMON + ["daemon/core", "daemon/control"],
     "daemon/ingest": SHELL_COMMON + ["daemon/core"],
-    "daemon/playback": SHELL_COMMON + ["daemon/core"],
+    "daemon/playback": SHELL_COMMON + ["daemon/core", "daemon/ingest"],  # playlists, the catalog
     "daemon": SHELL_COMMON + ["common/config", "common/admin", "daemon/core", "daemon/control",
                               "daemon/peers", "daemon/ingest", "daemon/playback"],
     "orchestrator/model": ["common/base", "common/crypto"],
