@@ -1,30 +1,30 @@
 #pragma once
 
+#include "common/base/ids.hpp"
+#include "orchestrator/model/records.hpp"
+
 #include <cstdint>
 #include <map>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "common/base/ids.hpp"
-#include "orchestrator/model/records.hpp"
-
 namespace tayga::orch {
 
 /// One node as the solver sees it. All rates in bit/s.
 struct NodeView {
   NodeId id;
-  bool can_relay = false;        ///< may carry what it does not play
-  std::uint64_t uplink_bps = 0;  ///< usable for relaying: declared until measured, then measured
-  std::uint32_t children_max = 0;
+  bool can_relay = false;          ///< may carry what it does not play
+  std::uint64_t uplink_bps = 0;    ///< left for this stream; taken literally, 0 = none
+  std::uint32_t children_max = 0;  ///< distinct children left for this stream; 0 = none
 };
 
 /// What one stream needs: a tree per (track, stripe).
 struct StreamDemand {
   StreamId stream;
   unsigned stripe_count = 1;
-  std::vector<NodeId> gateways;               ///< roots: have every track
-  std::vector<TrackRecord> tracks;            ///< with measured bitrate
+  std::vector<NodeId> gateways;                    ///< roots: have every track
+  std::vector<TrackRecord> tracks;                 ///< with measured bitrate
   std::map<NodeId, std::vector<TrackId>> viewers;  ///< who must get which tracks
 };
 
@@ -42,8 +42,8 @@ struct SolverInput {
   /// Measured round trip in microseconds, both directions the same; a missing pair counts as
   /// kRttUnknownUs.
   std::map<std::pair<NodeId, NodeId>, std::uint32_t> rtt_us;
-  /// Copies of each stripe that gateways give while peers still have room: 1 keeps the origin's bill
-  /// smallest. More are given when peers run out of uplink: nobody stays unserved.
+  /// Copies of each stripe that gateways give while peers still have room: 1 keeps the origin's
+  /// bill smallest. More are given when peers run out of uplink: nobody stays unserved.
   unsigned gateway_copies = 1;
   unsigned depth_max = 8;
 };
@@ -54,6 +54,15 @@ struct SolverPlan {
   std::vector<std::pair<NodeId, TrackId>> unserved;      ///< no capacity anywhere
   unsigned depth = 0;                                    ///< longest path in hops, gateway = 0
 };
+
+/// Bitrate that is planned with until the gateway measured one.
+inline constexpr std::uint64_t kBitrateUnknownBps = 3'000'000;
+/// Playlists are rewritten with every segment: less than this is not planned with.
+inline constexpr std::uint64_t kPresentationBitrateFloorBps = 50'000;
+
+/// What one copy of one stripe costs its sender in bit/s: the track's bitrate / K, and 5 % for
+/// slice headers, framing and TLS. Never 0. Pre: stripe_count > 0.
+std::uint64_t stripe_rate_bps(const TrackRecord& track, unsigned stripe_count);
 
 /// Places every viewer, and the relays that they need, under a parent per (track, stripe): respects
 /// every uplink and child limit, has no loops, minimises depth, then path RTT, then moves.

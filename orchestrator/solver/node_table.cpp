@@ -1,0 +1,64 @@
+#include "orchestrator/solver/node_table.hpp"
+
+#include "common/base/check.hpp"
+
+#include <algorithm>
+
+namespace tayga::orch {
+
+NodeTable::NodeTable(const SolverInput& input) {
+  nodes_.reserve(input.nodes.size());
+  for (const NodeView& view : input.nodes) {
+    nodes_.push_back(Node{view.id, view.can_relay, view.uplink_bps, view.children_max, {}});
+  }
+  const auto by_id = [](const Node& a, const Node& b) { return a.id < b.id; };
+  std::sort(nodes_.begin(), nodes_.end(), by_id);
+  const auto same_id = [](const Node& a, const Node& b) { return a.id == b.id; };
+  nodes_.erase(std::unique(nodes_.begin(), nodes_.end(), same_id), nodes_.end());
+
+  neighbours_.resize(nodes_.size());
+  for (const auto& [pair, rtt] : input.rtt_us) {
+    const NodeIndex a = find(pair.first);
+    const NodeIndex b = find(pair.second);
+    if (a == kNoNode || b == kNoNode || a == b) continue;
+    neighbours_[a].emplace_back(b, rtt);
+    neighbours_[b].emplace_back(a, rtt);
+  }
+  // A pair may be given in both directions: the smaller one is kept.
+  for (auto& list : neighbours_) {
+    std::sort(list.begin(), list.end());
+    const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
+    list.erase(std::unique(list.begin(), list.end(), same), list.end());
+  }
+  for (const auto& [child, parent] : input.current.avoid) {
+    avoided_.emplace(find(child), find(parent));
+  }
+}
+
+NodeIndex NodeTable::find(const NodeId& id) const {
+  const auto before = [](const Node& node, const NodeId& wanted) { return node.id < wanted; };
+  const auto it = std::lower_bound(nodes_.begin(), nodes_.end(), id, before);
+  if (it == nodes_.end() || it->id != id) return kNoNode;
+  return static_cast<NodeIndex>(it - nodes_.begin());
+}
+
+bool NodeTable::is_avoided(NodeIndex child, NodeIndex parent) const {
+  return avoided_.contains({child, parent});
+}
+
+std::uint32_t NodeTable::rtt_us(NodeIndex a, NodeIndex b) const {
+  const auto& list = neighbours_[a];
+  const auto it = std::lower_bound(list.begin(), list.end(), std::pair{b, std::uint32_t{0}});
+  return it == list.end() || it->first != b ? kRttUnknownUs : it->second;
+}
+
+void NodeTable::take(NodeIndex parent, NodeIndex child, std::uint64_t rate_bps) {
+  Node& node = nodes_[parent];
+  TAYGA_CHECK(node.uplink_left_bps >= rate_bps);
+  node.uplink_left_bps -= rate_bps;
+  if (!node.children.insert(child).second) return;
+  TAYGA_CHECK(node.children_left > 0);
+  --node.children_left;
+}
+
+}  // namespace tayga::orch
