@@ -1,12 +1,12 @@
 #include "daemon/control/receipt_store.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -17,22 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class TemporaryFolder {
+class Folder : public test::TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "tayga-store-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-  fs::path log() const { return path_ / "receipts.log"; }
-
- private:
-  fs::path path_;
+  fs::path log() const { return path() / "receipts.log"; }
 };
 
 /// Files can grow to `size` bytes and no further while this lives, as on a full disk.
@@ -84,7 +71,7 @@ using Items = std::vector<wire::SettlementItem>;
 }  // namespace
 
 TEST_CASE("receipts that were flushed are there after a restart, the newest of each allocation") {
-  const TemporaryFolder folder;
+  const Folder folder;
   {
     auto opened = open_store(folder.path());
     CHECK(opened.items.empty());
@@ -106,7 +93,7 @@ TEST_CASE("receipts that were flushed are there after a restart, the newest of e
 }
 
 TEST_CASE("a torn tail is skipped, reported and overwritten by what comes next") {
-  const TemporaryFolder folder;
+  const Folder folder;
   {
     auto opened = open_store(folder.path());
     for (std::uint32_t i = 1; i <= 3; ++i) opened.store->put(item_of(i, 1, i));
@@ -127,7 +114,7 @@ TEST_CASE("a torn tail is skipped, reported and overwritten by what comes next")
 }
 
 TEST_CASE("one flipped bit costs one record and no other") {
-  const TemporaryFolder folder;
+  const Folder folder;
   {
     auto opened = open_store(folder.path());
     for (std::uint32_t i = 1; i <= 3; ++i) opened.store->put(item_of(i, 1, i));
@@ -143,7 +130,7 @@ TEST_CASE("one flipped bit costs one record and no other") {
 }
 
 TEST_CASE("settled receipts leave at compaction, what grew meanwhile stays") {
-  const TemporaryFolder folder;
+  const Folder folder;
   auto opened = open_store(folder.path());
   ReceiptStore& store = *opened.store;
   store.put(item_of(1, 1, 100));
@@ -176,7 +163,7 @@ TEST_CASE("settled receipts leave at compaction, what grew meanwhile stays") {
 }
 
 TEST_CASE("a receipt that is settled before it reached the disk is never written") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const auto opened = open_store(folder.path());
   opened.store->put(item_of(1, 1, 100));
   opened.store->settle(id_of(1), 100);
@@ -185,7 +172,7 @@ TEST_CASE("a receipt that is settled before it reached the disk is never written
 }
 
 TEST_CASE("a full disk is an error that says so, and the receipt is written when there is room") {
-  const TemporaryFolder folder;
+  const Folder folder;
   auto opened = open_store(folder.path());
   opened.store->put(item_of(1, 1, 100));
   REQUIRE_FALSE(opened.store->flush());
@@ -205,7 +192,7 @@ TEST_CASE("a full disk is an error that says so, and the receipt is written when
 }
 
 TEST_CASE("a state directory that is missing or in use is refused in words") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const auto missing = ReceiptStore::open(folder.path() / "absent");
   REQUIRE(std::holds_alternative<ReceiptStoreError>(missing));
   CHECK_THAT(std::get<ReceiptStoreError>(missing).message,
