@@ -85,7 +85,8 @@ inline constexpr std::size_t kControlQueueMax = 1 << 20;  ///< bytes of unsent c
 ///
 /// Control frames are reliable, in order, and go before media. Media frames are pulled from the
 /// handler. The peer's node id is proven by the TLS handshake before a Session exists. Not
-/// thread-safe: use it on its executor only. Destroying it closes the connection at once.
+/// thread-safe: use it on its executor only. Destroying it closes the connection at once,
+/// also from inside any of the handler's calls.
 class Session {
  public:
   virtual ~Session() = default;

@@ -38,7 +38,8 @@ class Transport {
   virtual Result<Endpoint> listen(const Endpoint& local, AcceptHandler on_accept) = 0;
 
   /// Dials and completes the mutual handshake. Errors: connect_failed, handshake_failed,
-  /// wrong_peer, timed_out. A session it returns is proven to be `expected`.
+  /// wrong_peer, timed_out, too_many_sessions; operation_aborted when the task is cancelled. A
+  /// session it returns is proven to be `expected`.
   virtual async::Task<Result<std::unique_ptr<Session>>> connect(Endpoint remote, NodeId expected,
                                                                 Duration timeout) = 0;
   /// Stops listening and refuses new dials; sessions handed out live on.

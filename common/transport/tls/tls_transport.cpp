@@ -137,6 +137,7 @@ class TlsTransport final : public Transport {
   [[nodiscard]] Kind kind() const noexcept override { return Kind::tcp; }
 
   Result<Endpoint> listen(const Endpoint& local, AcceptHandler on_accept) override {
+    if (stopped_) return TransportErrc::listen_failed;
     Result<UniqueFd> socket = open_listener(local);
     if (!socket) {
       const bool in_use = socket.error() == boost::asio::error::address_in_use;
@@ -199,7 +200,10 @@ class TlsTransport final : public Transport {
       dial->ended.set();
     };
     if (!handshake->start(std::move(done))) co_return TransportErrc::connect_failed;
-    (void)co_await dial->ended.wait(deadline);
+    const async::WaitResult waited = co_await dial->ended.wait(deadline);
+    if (waited == async::WaitResult::cancelled) {
+      co_return error_code{boost::asio::error::operation_aborted};
+    }
     if (!dial->result) co_return TransportErrc::timed_out;
     if (!*dial->result) co_return dial->result->error();
     if (hub->session_count >= hub->options.sessions_max) {
