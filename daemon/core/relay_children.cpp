@@ -293,6 +293,7 @@ void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
   }
   if (sent == 0) return;
   from.feed.enforce(now.mono);
+  count_dropped(from);
   if (from.feed.mark_ready()) push(MediaReady{from.id});
 }
 

@@ -290,7 +290,10 @@ void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) 
   if (track.epoch) cache_.retire(track.window, now.mono);
   track.epoch = epoch;
   for (StripeState& stripe : track.stripes) stripe.repair.reset();
-  for (const Fan& fan : track.fans) fan.peer->feed.reset(*fan.subscription);
+  for (const Fan& fan : track.fans) {
+    fan.peer->feed.reset(*fan.subscription);
+    count_dropped(*fan.peer);
+  }
 }
 
 SlicePtr Relay::Impl::insert_slice(TrackState& track, media::SliceHeader header, SharedBytes frame,
@@ -343,9 +346,11 @@ void Relay::Impl::fan_out(TrackState& track, StripeIndex stripe, const CachedSli
     const std::size_t at = track.fan_turn + i;
     const Fan& fan = track.fans[at < count ? at : at - count];
     if ((fan.stripes & to_mask(stripe)) == 0) continue;
-    if (fan.peer->feed.on_frame(*fan.subscription, stripe, slice, size, now.mono)) {
-      push(MediaReady{fan.peer->id});
+    Peer& child = *fan.peer;
+    if (child.feed.on_frame(*fan.subscription, stripe, slice, size, now.mono)) {
+      push(MediaReady{child.id});
     }
+    if (child.feed.dropped_bytes() != child.dropped_counted) count_dropped(child);
   }
 }
 

@@ -47,6 +47,7 @@ void RelayNet::run_until(TimePoint end) {
     const auto run = std::move(event->second);
     queue_.erase(event);
     run();
+    if (check_) check_();
   }
   now_ = end;
 }
@@ -95,9 +96,9 @@ void RelayNet::arm(Node& node) {
   });
 }
 
-bool RelayNet::joined(const Node& a, const Node& b) const {
+std::uint64_t RelayNet::session(const Node& a, const Node& b) const {
   const auto it = directions_.find({a.id, b.id});
-  return it != directions_.end() && it->second.session != 0;
+  return it == directions_.end() ? 0 : it->second.session;
 }
 
 void RelayNet::dial(Node& node, const NodeId& peer_id) {

@@ -48,6 +48,8 @@ class RelayNet {
   [[nodiscard]] Node* find(const NodeId& id);
   void set_path(const Node& from, const Node& to, Path path);
   void set_tap(Tap tap) { tap_ = std::move(tap); }
+  /// Called after every event.
+  void set_check(std::function<void()> check) { check_ = std::move(check); }
 
   /// Gives a node's relay an input and performs what follows.
   template <class Input>
@@ -58,7 +60,9 @@ class RelayNet {
   void schedule(TimePoint when, std::function<void()> event);
   /// Breaks the session of two nodes, if there is one; both hear of it.
   void reset(Node& a, Node& b);
-  [[nodiscard]] bool joined(const Node& a, const Node& b) const;
+  [[nodiscard]] bool joined(const Node& a, const Node& b) const { return session(a, b) != 0; }
+  /// Number of the session between two nodes; 0 = none.
+  [[nodiscard]] std::uint64_t session(const Node& a, const Node& b) const;
   void run_until(TimePoint end);
   void run_for(Duration duration) { run_until(now_ + duration); }
 
@@ -75,7 +79,6 @@ class RelayNet {
     TimePoint free_at{};
     bool pumping = false;
   };
-  static Pair ordered(const NodeId& a, const NodeId& b) { return a < b ? Pair{a, b} : Pair{b, a}; }
   Direction& direction(const NodeId& from, const NodeId& to) { return directions_[{from, to}]; }
   TimePoint arrival(Direction& direction);
   void perform(Node& node);
@@ -91,6 +94,7 @@ class RelayNet {
   std::map<std::pair<TimePoint, std::uint64_t>, std::function<void()>> queue_;
   std::mt19937_64 random_;
   Tap tap_;
+  std::function<void()> check_;
   TimePoint now_ = kStart;
   std::uint64_t next_event_ = 1;
   std::uint64_t next_session_ = 1;
