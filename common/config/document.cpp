@@ -1,5 +1,8 @@
 #include "common/config/document.hpp"
 
+#include <algorithm>
+#include <array>
+#include <optional>
 #include <stdexcept>
 
 namespace tayga::config {
@@ -74,12 +77,74 @@ Node to_node(const toml::node& node) {
   return out;
 }
 
+/// Steps over TOML's lexical shell: comments and the four kinds of strings.
+class ShellScanner {
+ public:
+  explicit ShellScanner(std::string_view text) noexcept : text_{text} {}
+
+  /// The first character beyond ASCII that stands outside comments and strings. TOML has no place
+  /// for it, and toml++ 3.3 runs into an unreachable point when it meets one there.
+  std::optional<Place> find_stray() noexcept {
+    if (text_.starts_with("\xef\xbb\xbf")) at_ = 3;
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      if (static_cast<unsigned char>(c) >= 0x80) return place();
+      if (c == '#') {
+        at_ = std::min(text_.find('\n', at_), text_.size());
+      } else if (c == '"' || c == '\'') {
+        skip_string(c);
+      } else {
+        ++at_;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  void skip_string(char quote) noexcept {
+    const std::array three{quote, quote, quote};
+    const std::string_view fence{three.data(), three.size()};
+    const bool many_lines = text_.substr(at_).starts_with(fence);
+    at_ += many_lines ? 3 : 1;
+    for (; at_ < text_.size(); ++at_) {
+      const char c = text_[at_];
+      if (c == '\\' && quote == '"') {
+        ++at_;
+      } else if (!many_lines && (c == quote || c == '\n')) {
+        ++at_;
+        return;
+      } else if (many_lines && text_.substr(at_).starts_with(fence)) {
+        at_ += 3;
+        // Up to two quotes more belong to the text before the fence.
+        for (int i = 0; i < 2 && at_ < text_.size() && text_[at_] == quote; ++i) ++at_;
+        return;
+      }
+    }
+  }
+
+  [[nodiscard]] Place place() const noexcept {
+    const std::string_view before = text_.substr(0, at_);
+    const auto line_begin = before.rfind('\n') + 1;  // npos + 1 is the beginning
+    return Place{static_cast<std::uint32_t>(std::ranges::count(before, '\n') + 1),
+                 static_cast<std::uint32_t>(at_ - line_begin + 1)};
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
 }  // namespace
 
 Document parse_document(std::string_view text) {
   Document out;
   if (text.size() > kDocumentSizeMax) {
     out.problem = "the file is larger than 1 MiB";
+    return out;
+  }
+  if (const auto stray = ShellScanner{text}.find_stray()) {
+    out.problem = "line " + std::to_string(stray->line) + ", column " +
+                  std::to_string(stray->column) +
+                  ": a character beyond ASCII stands outside quotes; put the text into quotes";
     return out;
   }
   try {

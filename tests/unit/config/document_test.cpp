@@ -44,6 +44,19 @@ TEST_CASE("what is not TOML is refused with its place, however deep or large") {
         "the file is larger than 1 MiB");
 }
 
+TEST_CASE("a character beyond ASCII is told with its place, unless quoted or in a comment") {
+  const std::string stray =
+      ": a character beyond ASCII stands outside quotes; put the text into quotes";
+  CHECK(parse_document("a = 1\na \xc3\x86 = 1").problem == "line 2, column 3" + stray);
+  CHECK(parse_document("a = \"x\\\"\" \xc3\x86").problem == "line 1, column 11" + stray);
+  CHECK(parse_document("a = '\\' \xc3\x86").problem == "line 1, column 9" + stray);
+  const Document good = parse_document(
+      "\xef\xbb\xbf# \xc3\x86\n\"\xc3\x86\" = \"\\\"\xc3\x86\"\nb = '\\' # '\xc3\x86\n"
+      "c = \"\"\"\n\"\xc3\x86\"\"\"\"\nd = '''\xc3\x86'''''\ne = \"\"\nf = ''\n");
+  CHECK(good.problem.empty());
+  CHECK(good.root.size() == 6);
+}
+
 TEST_CASE("the edit distance counts added, dropped, changed and swapped letters") {
   CHECK(edit_distance("", "abc") == 3);
   CHECK(edit_distance("abc", "abc") == 0);
