@@ -64,11 +64,14 @@ class World {
   // Start: what the store held.
   void restore(std::vector<NodeRecord> nodes, std::vector<StreamRecord> streams, WorldNow now);
 
-  // Operator. Errors: exists / not_found / invalid name / limit (see registry/world_error.hpp).
+  // Operator. Errors: stream_exists, stream_not_found, bad_stream_name, bad_stripe_count,
+  // streams_full (see registry/world_error.hpp).
   Result<void> add_stream(StreamRecord stream, WorldNow now);
   Result<void> remove_stream(const std::string& name, WorldNow now);
 
   // Nodes. A hello of a node that is connected already replaces its session (the shell drops the old).
+  // `held` is all that the node carries and plays: what it does not list, it must join again.
+  // Errors: bad_hello, nodes_full.
   struct Held { StreamId stream; std::uint64_t revision = 0; std::vector<UpstreamLink> upstream; std::vector<TrackId> playing; };
   Result<void> on_hello(NodeRecord node, std::vector<Held> held, WorldNow now);
   void on_disconnected(const NodeId& node, WorldNow now);
@@ -83,6 +86,9 @@ class World {
     std::uint32_t publisher_epoch = 0;
     std::vector<TrackRecord> tracks;
   };
+  /// The first valid claim pins both the stream's key and its gateway: only that node holds the key.
+  /// Errors: stream_not_found, node_not_connected, not_a_gateway, other_gateway, other_key,
+  /// key_in_use, old_publisher_epoch, bad_tracks, bad_claim. Nothing changes then.
   Result<void> on_publish(const NodeId& node, const Publish& publish, WorldNow now);
   struct LinkFailure {
     StreamId stream;
@@ -115,7 +121,7 @@ class World {
     StreamRecord record;
     bool live = false;  ///< a gateway publishes it now
     std::size_t viewers = 0;
-    std::size_t carriers = 0;
+    std::size_t carriers = 0;  ///< relays that carry it without playing it
     unsigned depth = 0;
     std::uint64_t revision = 0;
     std::map<NodeId, std::vector<UpstreamLink>> upstream;
@@ -128,6 +134,8 @@ class World {
   };
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot(WorldNow now) const;
   [[nodiscard]] const NodeRecord* node(const NodeId& id) const;
+  /// Also a stream that was removed, until poll_output() was empty once: its last assignments, which
+  /// tell nodes to drop it, still name it.
   [[nodiscard]] const StreamRecord* stream(const StreamId& id) const;
   [[nodiscard]] const StreamRecord* stream(const std::string& name) const;
 

@@ -1,0 +1,140 @@
+#pragma once
+
+#include "orchestrator/registry/assignment_diff.hpp"
+#include "orchestrator/registry/link_health.hpp"
+#include "orchestrator/registry/uplink_estimator.hpp"
+#include "orchestrator/registry/world.hpp"
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace tayga::orch {
+
+/// The state behind World, in three parts: nodes (world_nodes.cpp), streams (world_streams.cpp),
+/// and the plans between them (world_plan.cpp).
+class World::Impl {
+ public:
+  explicit Impl(const WorldOptions& options);
+
+  void restore(std::vector<NodeRecord> nodes, std::vector<StreamRecord> streams, WorldNow now);
+
+  // Streams.
+  Result<void> add_stream(StreamRecord record, WorldNow now);
+  Result<void> remove_stream(const std::string& name, WorldNow now);
+  Result<void> on_publish(const NodeId& node, const Publish& publish, WorldNow now);
+  void on_join(const NodeId& node, const std::string& stream_name, std::vector<TrackId> tracks,
+               WorldNow now);
+  void on_leave(const NodeId& node, const std::string& stream_name, WorldNow now);
+
+  // Nodes.
+  Result<void> on_hello(NodeRecord record, std::vector<Held> held, WorldNow now);
+  void on_disconnected(const NodeId& node, WorldNow now);
+  void on_goodbye(const NodeId& node, WorldNow now);
+  void on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow now);
+  void on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now);
+  void on_tampering(const NodeId& sender, WorldNow now);
+
+  // Plans.
+  void on_renew_allocations(WorldNow now);
+  void on_timeout(WorldNow now);
+  std::optional<Output> poll_output();
+  [[nodiscard]] std::optional<TimePoint> next_timeout() const;
+
+  // Views.
+  [[nodiscard]] std::shared_ptr<const Snapshot> snapshot(WorldNow now) const;
+  [[nodiscard]] const NodeRecord* node(const NodeId& id) const;
+  [[nodiscard]] const StreamRecord* stream(const StreamId& id) const;
+  [[nodiscard]] const StreamRecord* stream(const std::string& name) const;
+
+ private:
+  struct Baseline {
+    std::uint64_t bytes_received = 0;
+    TimePoint at;
+  };
+  struct NodeState {
+    NodeRecord record;
+    bool connected = false;
+    bool present = false;   ///< connected, or its session broke less than node_grace ago
+    TimePoint absent_at{};  ///< when the grace ends; meant while present and not connected
+    std::int64_t connected_since_ms = 0;
+    std::optional<TimePoint> dead_since;  ///< its children agree that it does not serve
+    Telemetry telemetry;
+    std::map<NodeId, Baseline> received;  ///< per parent, where the present rate interval began
+    std::map<NodeId, std::uint64_t> dropped_bytes;  ///< per child, at the last report
+    UplinkEstimator uplink;
+
+    [[nodiscard]] bool has(Role role) const { return has_role(record.roles, role); }
+    /// May have children: there, alive, not banned.
+    [[nodiscard]] bool may_serve() const {
+      return present && !dead_since && record.ban_reason.empty();
+    }
+  };
+  struct Wish {
+    std::vector<TrackId> tracks;
+    bool told_not_live = false;
+    bool told_no_capacity = false;
+  };
+  struct StreamState {
+    StreamRecord record;
+    bool published = false;  ///< by record.gateway, since it came
+    std::set<NodeId> offered;
+    std::map<NodeId, Wish> wishes;
+    std::map<NodeId, std::vector<UpstreamLink>>
+        links;  ///< in force, or held by nodes since before us
+    std::map<NodeId, NodeTarget> told;
+    std::set<NodeId> stale;  ///< to be told again although nothing changed
+    std::uint64_t revision = 0;
+    unsigned depth = 0;
+    std::optional<TimePoint> solve_at;
+  };
+
+  // world_nodes.cpp
+  void accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now);
+  void accept_held_stream(const NodeId& node, StreamState& stream, const Held& held);
+  void drop_from_stream(const NodeId& node, StreamState& stream);
+  void depart(NodeState& state, WorldNow now);
+  void measure_links(NodeState& state, const Telemetry& telemetry, WorldNow now);
+  void note_congestion(NodeState& state, const Telemetry& telemetry, WorldNow now);
+  void revive(NodeState& state, WorldNow now);
+  [[nodiscard]] std::uint64_t usable_uplink_bps(const NodeState& state, TimePoint now) const;
+  NodeState* find_node(const NodeId& id);
+
+  // world_streams.cpp
+  void offer(StreamState& stream, const NodeState& gateway);
+  void withdraw_from_others(StreamState& stream);
+  Result<void> check_publish(const NodeId& node, const Publish& publish);
+  bool take_tracks(StreamState& stream, const std::vector<TrackRecord>& tracks);
+  void refuse(const NodeId& node, const std::string& name, RefuseJoin::Reason reason,
+              std::string message);
+  [[nodiscard]] bool is_live(const StreamState& stream) const;
+  StreamState* find_stream(const std::string& name);
+  StreamState* find_stream(const StreamId& id);
+
+  // world_plan.cpp
+  void schedule(StreamState& stream, TimePoint now);
+  void schedule_node(const NodeId& node, TimePoint now);
+  void schedule_all(TimePoint now);
+  void solve_stream(StreamState& stream, WorldNow now);
+  [[nodiscard]] SolverInput solver_input(const StreamState& stream, TimePoint now);
+  void add_node_views(SolverInput& input, const StreamState& stream, TimePoint now) const;
+  void add_viewers(SolverInput& input, const StreamState& stream) const;
+  void add_rtts(SolverInput& input) const;
+  void apply_plan(StreamState& stream, SolverPlan plan, WorldNow now);
+  void push_changes(StreamState& stream);
+  void tell_unserved(StreamState& stream, const SolverPlan& plan, TimePoint now);
+
+  WorldOptions options_;
+  std::map<NodeId, NodeState> nodes_;
+  std::map<std::string, StreamState> streams_;
+  std::map<StreamId, std::string> stream_names_;
+  std::map<StreamId, StreamRecord> removed_;  ///< until the outputs that name them are polled
+  LinkHealth health_;
+  TimePoint solving_from_{};
+  std::deque<Output> outputs_;
+};
+
+}  // namespace tayga::orch

@@ -1,0 +1,275 @@
+#include "orchestrator/registry/world_error.hpp"
+#include "orchestrator/registry/world_impl.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace tayga::orch {
+namespace {
+
+// What one hello or report may hold; orchestrator/rpc refuses more before it comes here.
+constexpr std::size_t kEndpointsMax = 8;
+constexpr std::size_t kTextMax = 64;
+constexpr std::size_t kHeldMax = 64;
+constexpr std::size_t kHeldLinksMax = 1024;
+constexpr std::size_t kTelemetryLinksMax = 1024;
+constexpr std::size_t kTelemetryStreamsMax = 64;
+/// A held revision above this is a lie that would exhaust the counter.
+constexpr std::uint64_t kHeldRevisionMax = std::uint64_t{1} << 48;
+
+constexpr Duration kRateIntervalMin = 500ms;  ///< shorter ones measure the jitter of reports
+constexpr std::uint32_t kCongestedQueueMs = 500;
+/// A parent that its children gave up gets children again when it reports so long after.
+constexpr Duration kDeadMin = 5s;
+constexpr std::size_t kComplaintsForDeath = 2;
+
+/// Complaints about the parent's process or its way to the network, not about one child's.
+bool speaks_of_death(LinkFailureReason reason) {
+  switch (reason) {
+    case LinkFailureReason::connect_failed:
+    case LinkFailureReason::closed:
+    case LinkFailureReason::reset:
+    case LinkFailureReason::silent:
+    case LinkFailureReason::go_away:
+      return true;
+    case LinkFailureReason::refused:   // alive, and knows better
+    case LinkFailureReason::tampered:  // proven by evidence or not at all
+      return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+World::Impl::NodeState* World::Impl::find_node(const NodeId& id) {
+  const auto it = nodes_.find(id);
+  return it == nodes_.end() ? nullptr : &it->second;
+}
+
+std::uint64_t World::Impl::usable_uplink_bps(const NodeState& state, TimePoint now) const {
+  std::uint64_t declared_bps = state.record.declared_upload_bps;
+  if (declared_bps == 0) {
+    declared_bps = state.has(Role::gateway) ? kGatewayUplinkDefaultBps : kUplinkDefaultBps;
+  }
+  return state.uplink.usable_bps(declared_bps, now);
+}
+
+Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, WorldNow now) {
+  if (record.endpoints.size() > kEndpointsMax || record.name.size() > kTextMax ||
+      record.software.size() > kTextMax || held.size() > kHeldMax) {
+    return WorldErrc::bad_hello;
+  }
+  const NodeId id = record.id;
+  if (!nodes_.contains(id) && nodes_.size() >= options_.nodes_max) return WorldErrc::nodes_full;
+
+  NodeState& state = nodes_[id];
+  record.first_seen_ms = state.record.first_seen_ms == 0 ? now.wall_ms : state.record.first_seen_ms;
+  record.last_seen_ms = now.wall_ms;
+  record.ban_reason = state.record.ban_reason;
+  state.record = std::move(record);
+  state.connected = true;
+  state.present = true;
+  state.connected_since_ms = now.wall_ms;
+  state.dead_since.reset();
+  state.telemetry = Telemetry{};
+  state.received.clear();
+  state.dropped_bytes.clear();
+  health_.forgive(id);
+  outputs_.emplace_back(PersistNode{state.record});
+
+  accept_held(state, held, now);
+  if (state.has(Role::gateway)) {
+    for (auto& [name, stream] : streams_) offer(stream, state);
+  }
+  if (state.has(Role::relay)) schedule_all(now.mono);
+  schedule_node(id, now.mono);
+  return {};
+}
+
+void World::Impl::accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now) {
+  const NodeId id = state.record.id;
+  std::map<StreamId, const Held*> by_stream;
+  for (const Held& one : held) {
+    by_stream[one.stream] = &one;
+    if (find_stream(one.stream) != nullptr) continue;
+    // Removed while the node was away: it must not carry it for ever.
+    StreamRecord gone;
+    gone.id = one.stream;
+    removed_.emplace(one.stream, std::move(gone));
+    const std::uint64_t revision = std::min(one.revision, kHeldRevisionMax) + 1;
+    outputs_.emplace_back(PushAssignment{NodeAssignment{id, one.stream, revision, false, {}, {}}});
+  }
+  for (auto& [name, stream] : streams_) {
+    const bool is_gateway = stream.record.gateway == id;
+    const auto it = stream.record.id ? by_stream.find(*stream.record.id) : by_stream.end();
+    if (it != by_stream.end()) {
+      accept_held_stream(id, stream, *it->second);
+    } else if (!is_gateway) {
+      drop_from_stream(id, stream);
+    }
+    if (is_gateway || stream.links.contains(id)) stream.stale.insert(id);
+    if (stream.stale.contains(id)) schedule(stream, now.mono);
+  }
+}
+
+void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, const Held& held) {
+  stream.revision = std::max(stream.revision, std::min(held.revision, kHeldRevisionMax));
+  if (held.playing.empty()) {
+    stream.wishes.erase(node);
+  } else {
+    stream.wishes[node].tracks = held.playing;
+  }
+  // Where the plan has the node, the plan is right: it may have changed while the node was away.
+  if (stream.links.contains(node) || stream.record.gateway == node) return;
+  std::vector<UpstreamLink> links;
+  for (const UpstreamLink& link : held.upstream) {
+    if (links.size() == kHeldLinksMax) break;
+    if (link.stripe.value() < stream.record.stripe_count) links.push_back(link);
+  }
+  if (links.empty()) return;
+  std::sort(links.begin(), links.end());
+  stream.links[node] = links;
+  // It is told the outcome of the next solve in any case, be it to drop the stream.
+  stream.told[node] = NodeTarget{std::move(links), {}};
+  stream.stale.insert(node);
+}
+
+void World::Impl::drop_from_stream(const NodeId& node, StreamState& stream) {
+  stream.wishes.erase(node);
+  stream.links.erase(node);
+  stream.told.erase(node);
+  stream.stale.erase(node);
+}
+
+void World::Impl::on_disconnected(const NodeId& node, WorldNow now) {
+  NodeState* state = find_node(node);
+  if (state == nullptr || !state->connected) return;
+  state->connected = false;
+  state->absent_at = now.mono + options_.node_grace;
+}
+
+void World::Impl::on_goodbye(const NodeId& node, WorldNow now) {
+  NodeState* state = find_node(node);
+  if (state != nullptr && state->present) depart(*state, now);
+}
+
+/// The node is gone for good: it leaves every plan, and what it published is not live.
+void World::Impl::depart(NodeState& state, WorldNow now) {
+  const NodeId id = state.record.id;
+  schedule_node(id, now.mono);
+  if (state.has(Role::relay)) schedule_all(now.mono);
+  state.connected = false;
+  state.present = false;
+  state.dead_since.reset();
+  state.telemetry = Telemetry{};
+  state.record.last_seen_ms = now.wall_ms;
+  outputs_.emplace_back(PersistNode{state.record});
+  for (auto& [name, stream] : streams_) {
+    drop_from_stream(id, stream);
+    stream.offered.erase(id);
+    if (stream.record.gateway == id) stream.published = false;
+  }
+}
+
+void World::Impl::on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow now) {
+  NodeState* state = find_node(node);
+  if (state == nullptr || !state->connected) return;
+  if (telemetry.links.size() > kTelemetryLinksMax) telemetry.links.resize(kTelemetryLinksMax);
+  if (telemetry.streams.size() > kTelemetryStreamsMax) {
+    telemetry.streams.resize(kTelemetryStreamsMax);
+  }
+  measure_links(*state, telemetry, now);
+  note_congestion(*state, telemetry, now);
+  state->telemetry = std::move(telemetry);
+  if (state->dead_since && now.mono - *state->dead_since >= kDeadMin) revive(*state, now);
+}
+
+/// What this node received tells the uplinks of its parents.
+void World::Impl::measure_links(NodeState& state, const Telemetry& telemetry, WorldNow now) {
+  std::map<NodeId, Baseline> baselines;
+  for (const LinkState& link : telemetry.links) {
+    const Baseline fresh{link.bytes_received, now.mono};
+    const auto before = state.received.find(link.peer);
+    if (before == state.received.end() || link.bytes_received < before->second.bytes_received) {
+      baselines[link.peer] = fresh;  // a new session
+      continue;
+    }
+    const Duration interval = now.mono - before->second.at;
+    if (interval < kRateIntervalMin) {
+      baselines[link.peer] = before->second;
+      continue;
+    }
+    baselines[link.peer] = fresh;
+    NodeState* parent = find_node(link.peer);
+    if (parent == nullptr) continue;
+    const double bits =
+        8.0 * static_cast<double>(link.bytes_received - before->second.bytes_received);
+    const double seconds = std::chrono::duration<double>(interval).count();
+    constexpr double kRateMaxBps = 1e12;
+    parent->uplink.on_child_rate(state.record.id,
+                                 static_cast<std::uint64_t>(std::min(kRateMaxBps, bits / seconds)),
+                                 now.mono);
+  }
+  state.received = std::move(baselines);
+}
+
+/// One slow child is that child's trouble; most children slow is the uplink.
+void World::Impl::note_congestion(NodeState& state, const Telemetry& telemetry, WorldNow now) {
+  std::map<NodeId, std::uint64_t> dropped;
+  std::size_t serving = 0;
+  std::size_t congested = 0;
+  for (const LinkState& link : telemetry.links) {
+    dropped[link.peer] = link.dropped_bytes;
+    if (link.sent_bps == 0 && link.queue_ms == 0) continue;
+    ++serving;
+    const auto before = state.dropped_bytes.find(link.peer);
+    const bool drops = before != state.dropped_bytes.end() && link.dropped_bytes > before->second;
+    congested += drops || link.queue_ms >= kCongestedQueueMs ? 1U : 0U;
+  }
+  state.dropped_bytes = std::move(dropped);
+  if (serving == 0 || 2 * congested <= serving) return;
+  const std::uint64_t before_bps = usable_uplink_bps(state, now.mono);
+  state.uplink.on_congested(now.mono);
+  if (usable_uplink_bps(state, now.mono) < before_bps) schedule_node(state.record.id, now.mono);
+}
+
+void World::Impl::revive(NodeState& state, WorldNow now) {
+  state.dead_since.reset();
+  if (state.has(Role::relay)) schedule_all(now.mono);
+  schedule_node(state.record.id, now.mono);
+}
+
+void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now) {
+  StreamState* stream = find_stream(failure.stream);
+  if (stream == nullptr) return;
+  const auto links = stream->links.find(node);
+  if (links == stream->links.end()) return;
+  // A late report about a link that the plan has replaced already says nothing new.
+  const auto is_meant = [&](const UpstreamLink& link) {
+    return link.parent == failure.parent && link.track == failure.track &&
+           (failure.stripe_mask >> link.stripe.value() & 1U) != 0;
+  };
+  if (std::none_of(links->second.begin(), links->second.end(), is_meant)) return;
+
+  health_.on_failed(node, failure.parent, now.mono);
+  schedule(*stream, now.mono);
+  NodeState* parent = find_node(failure.parent);
+  if (parent == nullptr || !parent->present || !speaks_of_death(failure.reason)) return;
+  const std::size_t complaints = health_.on_complaint(node, failure.parent, now.mono);
+  if (!parent->connected) {
+    depart(*parent, now);  // its session and its child agree
+  } else if (complaints >= kComplaintsForDeath && !parent->dead_since) {
+    parent->dead_since = now.mono;
+    schedule_node(failure.parent, now.mono);
+  }
+}
+
+void World::Impl::on_tampering(const NodeId& sender, WorldNow now) {
+  NodeState* state = find_node(sender);
+  if (state == nullptr || !state->record.ban_reason.empty()) return;
+  state->record.ban_reason = "sent a chunk that its signed slice header does not cover";
+  outputs_.emplace_back(PersistNode{state->record});
+  schedule_node(sender, now.mono);
+}
+
+}  // namespace tayga::orch

@@ -1,0 +1,209 @@
+#include "orchestrator/registry/world_impl.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace tayga::orch {
+
+void World::Impl::schedule(StreamState& stream, TimePoint now) {
+  // The first reason sets the time, so that a steady flow of joins cannot put it off for ever.
+  if (stream.solve_at) return;
+  stream.solve_at = std::max(now + options_.resolve_delay, solving_from_);
+}
+
+/// Every stream in which the node plays, relays or publishes.
+void World::Impl::schedule_node(const NodeId& node, TimePoint now) {
+  for (auto& [name, stream] : streams_) {
+    if (stream.record.gateway == node || stream.wishes.contains(node) ||
+        stream.links.contains(node) || stream.told.contains(node)) {
+      schedule(stream, now);
+    }
+  }
+}
+
+/// What a relay brings or takes may matter to every stream.
+void World::Impl::schedule_all(TimePoint now) {
+  for (auto& [name, stream] : streams_) {
+    if (!stream.wishes.empty()) schedule(stream, now);
+  }
+}
+
+void World::Impl::on_renew_allocations(WorldNow now) {
+  for (auto& [name, stream] : streams_) {
+    for (const auto& [id, target] : stream.told) stream.stale.insert(id);
+    // Not for the solver: the same plan is pushed again under a new revision.
+    if (is_live(stream) && now.mono >= solving_from_) push_changes(stream);
+  }
+}
+
+void World::Impl::on_timeout(WorldNow now) {
+  for (auto& [id, state] : nodes_) {
+    if (state.present && !state.connected && state.absent_at <= now.mono) depart(state, now);
+  }
+  for (auto& [name, stream] : streams_) {
+    if (!stream.solve_at || *stream.solve_at > now.mono) continue;
+    stream.solve_at.reset();
+    solve_stream(stream, now);
+  }
+}
+
+std::optional<World::Output> World::Impl::poll_output() {
+  if (outputs_.empty()) {
+    removed_.clear();
+    return std::nullopt;
+  }
+  Output output = std::move(outputs_.front());
+  outputs_.pop_front();
+  return output;
+}
+
+std::optional<TimePoint> World::Impl::next_timeout() const {
+  std::optional<TimePoint> next;
+  const auto consider = [&next](TimePoint at) { next = next ? std::min(*next, at) : at; };
+  for (const auto& [id, state] : nodes_) {
+    if (state.present && !state.connected) consider(state.absent_at);
+  }
+  for (const auto& [name, stream] : streams_) {
+    if (stream.solve_at) consider(*stream.solve_at);
+  }
+  return next;
+}
+
+void World::Impl::solve_stream(StreamState& stream, WorldNow now) {
+  // Without a source there is nothing to plan; nodes keep their places until it is back.
+  if (!is_live(stream) || !nodes_.at(*stream.record.gateway).may_serve()) return;
+  apply_plan(stream, solve(solver_input(stream, now.mono)), now);
+}
+
+SolverInput World::Impl::solver_input(const StreamState& stream, TimePoint now) {
+  SolverInput input;
+  input.gateway_copies = options_.gateway_copies;
+  input.demand.stream = *stream.record.id;
+  input.demand.stripe_count = stream.record.stripe_count;
+  input.demand.gateways = {*stream.record.gateway};
+  input.demand.tracks = stream.record.tracks;
+  add_node_views(input, stream, now);
+  add_viewers(input, stream);
+  add_rtts(input);
+  input.current.upstream = stream.links;
+  input.current.avoid = health_.avoided(now);
+  return input;
+}
+
+/// What each node has left after the other streams' plans.
+void World::Impl::add_node_views(SolverInput& input, const StreamState& stream,
+                                 TimePoint now) const {
+  std::map<NodeId, std::uint64_t> used_bps;
+  std::map<NodeId, std::set<NodeId>> children;
+  for (const auto& [name, other] : streams_) {
+    if (&other == &stream || !is_live(other)) continue;
+    std::map<TrackId, std::uint64_t> rates;
+    for (const TrackRecord& track : other.record.tracks) {
+      rates[track.id] = stripe_rate_bps(track, other.record.stripe_count);
+    }
+    for (const auto& [child, links] : other.links) {
+      for (const UpstreamLink& link : links) {
+        const auto rate = rates.find(link.track);
+        used_bps[link.parent] += rate == rates.end() ? 0 : rate->second;
+        children[link.parent].insert(child);
+      }
+    }
+  }
+  for (const auto& [id, state] : nodes_) {
+    if (!state.present) continue;
+    NodeView view;
+    view.id = id;
+    if (state.may_serve()) {
+      const std::uint64_t usable_bps = usable_uplink_bps(state, now);
+      const auto used = used_bps.find(id);
+      const std::uint64_t used_elsewhere = used == used_bps.end() ? 0 : used->second;
+      const auto others = children.find(id);
+      const std::size_t children_elsewhere = others == children.end() ? 0 : others->second.size();
+      view.can_relay = state.has(Role::relay);
+      view.uplink_bps = usable_bps - std::min(usable_bps, used_elsewhere);
+      view.children_max =
+          state.record.children_max - static_cast<std::uint32_t>(std::min<std::size_t>(
+                                          state.record.children_max, children_elsewhere));
+    }
+    input.nodes.push_back(view);
+  }
+}
+
+void World::Impl::add_viewers(SolverInput& input, const StreamState& stream) const {
+  for (const auto& [id, wish] : stream.wishes) {
+    std::vector<TrackId>& wanted = input.demand.viewers[id];
+    for (const TrackRecord& track : stream.record.tracks) {
+      const bool wants =
+          std::find(wish.tracks.begin(), wish.tracks.end(), track.id) != wish.tracks.end();
+      if (wants || track.id == kPresentationTrack) wanted.push_back(track.id);
+    }
+  }
+}
+
+/// Either end measures; the smaller value is nearer to the path's own.
+void World::Impl::add_rtts(SolverInput& input) const {
+  for (const auto& [id, state] : nodes_) {
+    if (!state.present) continue;
+    for (const LinkState& link : state.telemetry.links) {
+      if (link.rtt_us == 0 || link.peer == id) continue;
+      const auto pair = std::minmax(id, link.peer);
+      const auto [it, is_new] = input.rtt_us.try_emplace({pair.first, pair.second}, link.rtt_us);
+      if (!is_new) it->second = std::min(it->second, link.rtt_us);
+    }
+  }
+}
+
+void World::Impl::apply_plan(StreamState& stream, SolverPlan plan, WorldNow now) {
+  stream.links = std::move(plan.upstream);
+  stream.depth = plan.depth;
+  push_changes(stream);
+  tell_unserved(stream, plan, now.mono);
+}
+
+void World::Impl::push_changes(StreamState& stream) {
+  const NodeId gateway = *stream.record.gateway;
+  std::map<NodeId, NodeTarget> targets = to_targets(stream.links, gateway);
+  const std::vector<NodeId> changed = changed_nodes(stream.told, targets, stream.stale, gateway);
+  if (changed.empty()) return;
+  ++stream.revision;
+  for (const NodeId& id : changed) {
+    const NodeState* state = find_node(id);
+    const auto target = targets.find(id);
+    if (state == nullptr || !state->connected) {
+      stream.told.erase(id);  // it is told when it says hello
+      continue;
+    }
+    NodeAssignment assignment{id, *stream.record.id, stream.revision, target != targets.end(), {},
+                              {}};
+    if (target == targets.end()) {
+      stream.told.erase(id);
+    } else {
+      assignment.upstream = target->second.upstream;
+      assignment.downstream = target->second.downstream;
+      stream.told[id] = std::move(target->second);
+    }
+    stream.stale.erase(id);
+    outputs_.emplace_back(PushAssignment{std::move(assignment)});
+  }
+}
+
+void World::Impl::tell_unserved(StreamState& stream, const SolverPlan& plan, TimePoint now) {
+  std::set<NodeId> unserved;
+  for (const auto& [id, track] : plan.unserved) unserved.insert(id);
+  for (auto& [id, wish] : stream.wishes) {
+    if (!unserved.contains(id)) {
+      wish.told_no_capacity = false;
+      continue;
+    }
+    if (const auto retry_at = health_.shorten(id)) {
+      const TimePoint at = std::max(*retry_at, now + options_.resolve_delay);
+      stream.solve_at = stream.solve_at ? std::min(*stream.solve_at, at) : at;
+    }
+    if (std::exchange(wish.told_no_capacity, true)) continue;
+    refuse(id, stream.record.name, RefuseJoin::Reason::no_capacity,
+           "no node has uplink left for \"" + stream.record.name +
+               "\"; it starts by itself when one has");
+  }
+}
+
+}  // namespace tayga::orch
