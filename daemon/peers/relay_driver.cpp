@@ -1,13 +1,13 @@
 #include "daemon/peers/relay_driver.hpp"
 
-#include <algorithm>
-#include <utility>
-#include <variant>
-
 #include "common/base/check.hpp"
 #include "common/base/encoding.hpp"
 #include "common/log/log.hpp"
 #include "daemon/control/peer_codec.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
 
 namespace tayga::peers {
 namespace {

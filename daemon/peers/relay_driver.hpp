@@ -1,21 +1,21 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
-
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/steady_timer.hpp>
-
 #include "common/async/clock.hpp"
 #include "common/async/event.hpp"
 #include "common/async/task_group.hpp"
 #include "common/base/ids.hpp"
 #include "common/transport/transport.hpp"
 #include "daemon/core/relay.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace tayga::peers {
 
@@ -111,8 +111,8 @@ class RelayDriver {
   Options options_;
   std::optional<NetworkId> network_;
   std::map<StreamId, std::map<NodeId, std::vector<transport::Endpoint>>> addresses_;
-  std::map<NodeId, std::unique_ptr<Link>> links_;        ///< at most one per peer
-  std::vector<std::unique_ptr<Link>> surplus_;           ///< closing, replaced by another session
+  std::map<NodeId, std::unique_ptr<Link>> links_;  ///< at most one per peer
+  std::vector<std::unique_ptr<Link>> surplus_;     ///< closing, replaced by another session
   std::map<NodeId, bool> dialing_;
   PeerTraffic ended_;
   boost::asio::steady_timer timer_;

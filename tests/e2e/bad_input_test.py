@@ -86,9 +86,9 @@ def daemon_cases(cases, folder):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        check("a taken peer port", UNAVAILABLE, port, "peers",
+        check("a taken peer port", UNAVAILABLE, port, "peers.listen",
               extra=quiet.replace("127.0.0.1:0", f"127.0.0.1:{port}", 1))
-        check("a taken player port", UNAVAILABLE, port, "player",
+        check("a taken player port", UNAVAILABLE, port, "player.listen", roles='["viewer"]',
               extra=f'[peers]\nlisten = "127.0.0.1:0"\n[player]\nlisten = "127.0.0.1:{port}"\n[metrics]\nlisten = "127.0.0.1:0"\n')
     cases.expect("taygactl without a daemon", [cases.bin / "taygactl", "--socket", folder / "none.sock", "status"],
                  NOT_RUNNING, folder / "none.sock")

@@ -1,8 +1,8 @@
-#include <boost/asio/io_context.hpp>
-
 #include "tests/support/catch.hpp"
 #include "tests/support/scripted_peer.hpp"
 #include "tests/support/test_network.hpp"
+
+#include <boost/asio/io_context.hpp>
 
 namespace tayga::test {
 namespace {
@@ -44,9 +44,8 @@ TEST_CASE("a late joiner gets the newest segments from its parent's cache") {
   relay.follow({&gateway});
   REQUIRE(run_until(io, 10s, [&] { return !relay.driver().peers().empty(); }));
   for (int i = 0; i < 8; ++i) publisher.publish(kSegmentSize);
-  REQUIRE(run_until(io, 10s, [&] {
-    return relay.relay().counters().payload_bytes_in == 8 * kSegmentSize;
-  }));
+  REQUIRE(run_until(io, 10s,
+                    [&] { return relay.relay().counters().payload_bytes_in == 8 * kSegmentSize; }));
 
   viewer.play();
   viewer.follow({&relay});
@@ -228,7 +227,8 @@ TEST_CASE("a child that takes nothing loses its oldest objects and slows nobody"
 
   for (int i = 0; i < 60; ++i) {
     publisher.publish(kSegmentSize);
-    REQUIRE(run_until(io, 5s, [&] { return viewer.played().size() == publisher.published().size(); }));
+    REQUIRE(
+        run_until(io, 5s, [&] { return viewer.played().size() == publisher.published().size(); }));
   }
 
   CHECK(viewer.played() == publisher.published());

@@ -39,7 +39,12 @@ ALLOWED = {
     "orchestrator/store": SHELL_COMMON + ["orchestrator/model", "orchestrator/ledger"],
     "orchestrator/rpc": SHELL_COMMON + ["orchestrator/model", "orchestrator/registry", "orchestrator/ledger"],
     "orchestrator/http": SHELL_COMMON + ["orchestrator/model", "orchestrator/registry", "orchestrator/ledger"],
-    "orchestrator": SHELL_COMMON + ["common/config", "common/admin", "orchestrator/model",
+    "orchestrator/keys": PURE_COMMON + ["common/log"],
+    "orchestrator/app": SHELL_COMMON + ["common/config", "common/admin", "orchestrator/model",
+                                        "orchestrator/solver", "orchestrator/registry", "orchestrator/ledger",
+                                        "orchestrator/store", "orchestrator/rpc", "orchestrator/http",
+                                        "orchestrator/keys"],
+    "orchestrator": SHELL_COMMON + ["orchestrator/app", "orchestrator/keys", "common/config", "common/admin", "orchestrator/model",
                                     "orchestrator/solver", "orchestrator/registry", "orchestrator/ledger",
                                     "orchestrator/store", "orchestrator/rpc", "orchestrator/http"],
 }

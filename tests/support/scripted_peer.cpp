@@ -1,9 +1,9 @@
 #include "tests/support/scripted_peer.hpp"
 
-#include <utility>
-
 #include "common/base/check.hpp"
 #include "daemon/control/peer_codec.hpp"
+
+#include <utility>
 
 namespace tayga::test {
 
@@ -77,6 +77,8 @@ std::optional<transport::OutboundMedia> ScriptedPeer::next_media() {
   return out;
 }
 
-void ScriptedPeer::on_closed(const transport::CloseInfo& info) { closed_ = info; }
+void ScriptedPeer::on_closed(const transport::CloseInfo& info) {
+  closed_ = info;
+}
 
 }  // namespace tayga::test

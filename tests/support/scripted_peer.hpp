@@ -1,17 +1,17 @@
 #pragma once
 
+#include "common/async/task_group.hpp"
+#include "common/transport/tls/tls_transport.hpp"
+#include "daemon/core/peer_message.hpp"
+#include "tests/support/test_network.hpp"
+
+#include <boost/asio/io_context.hpp>
+
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
-
-#include <boost/asio/io_context.hpp>
-
-#include "common/async/task_group.hpp"
-#include "common/transport/tls/tls_transport.hpp"
-#include "daemon/core/peer_message.hpp"
-#include "tests/support/test_network.hpp"
 
 namespace tayga::test {
 

@@ -1,9 +1,9 @@
 #include "tests/support/test_network.hpp"
 
-#include <utility>
-
 #include "common/async/clock.hpp"
 #include "common/base/check.hpp"
+
+#include <utility>
 
 namespace tayga::test {
 namespace {
@@ -94,18 +94,19 @@ TestNode::TestNode(boost::asio::io_context& io, const TestNetwork& network,
   peers::RelayDriver::Options options;
   options.self = id();
   options.software = "test";
-  driver_ = std::make_unique<peers::RelayDriver>(io.get_executor(), *relay_, *transport_, *this,
-                                                 options);
+  driver_ =
+      std::make_unique<peers::RelayDriver>(io.get_executor(), *relay_, *transport_, *this, options);
   driver_->set_network(network.network());
-  driver_->input([&](relay::Relay& relay, relay::Now) {
-    relay.on_online_keys({network_.online_key()});
-  });
+  driver_->input(
+      [&](relay::Relay& relay, relay::Now) { relay.on_online_keys({network_.online_key()}); });
   const auto bound = driver_->listen(loopback());
   TAYGA_CHECK(bound.has_value());
   endpoint_ = *bound;
 }
 
-TestNode::~TestNode() { kill(); }
+TestNode::~TestNode() {
+  kill();
+}
 
 void TestNode::kill() {
   if (transport_) transport_->stop();
@@ -182,9 +183,7 @@ void TestNode::on_tampered(const relay::Relay::Tampered& tampered) {
 void TestNode::on_progress(const StreamId&, TrackId) {}
 
 TestPublisher::TestPublisher(TestNode& gateway, const TestNetwork& network, std::uint64_t seed)
-    : gateway_{gateway},
-      slicer_{network.stream_key(), kTestTrack, epoch_now()},
-      state_{seed} {
+    : gateway_{gateway}, slicer_{network.stream_key(), kTestTrack, epoch_now()}, state_{seed} {
   gateway_.driver().input([&](relay::Relay& relay, relay::Now now) {
     relay.on_publish_started(network.descriptor(), now);
   });
@@ -195,9 +194,8 @@ void TestPublisher::publish(std::size_t size) {
   const Bytes bytes = seeded_bytes(state_, size);
   published_[path] = crypto::sha256(bytes);
   for (media::SignedSlice& slice : slices_of(slicer_, path, bytes)) {
-    gateway_.driver().input([&](relay::Relay& relay, relay::Now now) {
-      relay.on_published(std::move(slice), now);
-    });
+    gateway_.driver().input(
+        [&](relay::Relay& relay, relay::Now now) { relay.on_published(std::move(slice), now); });
   }
 }
 

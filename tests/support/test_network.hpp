@@ -1,15 +1,5 @@
 #pragma once
 
-#include <chrono>
-#include <cstdint>
-#include <functional>
-#include <map>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include <boost/asio/io_context.hpp>
-
 #include "common/base/ids.hpp"
 #include "common/crypto/ed25519.hpp"
 #include "common/crypto/hash.hpp"
@@ -18,6 +8,16 @@
 #include "common/transport/tls/tls_transport.hpp"
 #include "daemon/core/relay.hpp"
 #include "daemon/peers/relay_driver.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace tayga::test {
 

@@ -1,0 +1,477 @@
+#include "daemon/app.hpp"
+
+#include "common/admin/server.hpp"
+#include "common/async/clock.hpp"
+#include "common/async/task_group.hpp"
+#include "common/async/timeout.hpp"
+#include "common/base/encoding.hpp"
+#include "common/base/exit_code.hpp"
+#include "common/base/units.hpp"
+#include "common/crypto/key_file.hpp"
+#include "common/http/server.hpp"
+#include "common/log/log.hpp"
+#include "common/transport/tls/tls_transport.hpp"
+#include "daemon/advertised.hpp"
+#include "daemon/control/control_client.hpp"
+#include "daemon/control/receipt_store.hpp"
+#include "daemon/core/relay.hpp"
+#include "daemon/daemon_metrics.hpp"
+#include "daemon/ingest/ingest_handler.hpp"
+#include "daemon/peers/relay_driver.hpp"
+#include "daemon/playback/player_handler.hpp"
+#include "daemon/publishing.hpp"
+#include "daemon/receipts.hpp"
+#include "daemon/status.hpp"
+#include "daemon/stream_hub.hpp"
+#include "daemon/telemetry.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <optional>
+#include <utility>
+#include <variant>
+
+namespace tayga {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr char kSoftware[] = "taygad/" TAYGA_VERSION;
+constexpr Duration kShutdownGrace = 1s;  ///< for children to move to other parents
+constexpr Duration kReceiptGrace = 3s;   ///< for the last receipts to be settled
+constexpr Duration kHttpDrain = 500ms;
+constexpr std::size_t kTasksMax = 16;
+
+transport::tls::TlsOptions transport_options(const DaemonConfig& config) {
+  transport::tls::TlsOptions options;
+  options.sessions_max = std::max<std::size_t>(config.children_max + 64U, 128);
+  return options;
+}
+
+relay::RelayLimits relay_limits(const DaemonConfig& config) {
+  relay::RelayLimits limits;
+  limits.cache_age = config.cache_age;
+  limits.cache_bytes = config.cache_bytes;
+  limits.children_max = config.children_max;
+  return limits;
+}
+
+playback::PlayerOptions player_options(const DaemonConfig& config) {
+  playback::PlayerOptions options;
+  options.limits.stream_idle_max = config.stream_idle;
+  return options;
+}
+
+control::NodeProfile profile_of(const DaemonConfig& config,
+                                std::vector<transport::Endpoint> endpoints) {
+  control::NodeProfile profile;
+  profile.software = kSoftware;
+  if (config.gateway) profile.roles.push_back(control::Role::gateway);
+  if (config.relay) profile.roles.push_back(control::Role::relay);
+  if (config.viewer) profile.roles.push_back(control::Role::viewer);
+  profile.endpoints = std::move(endpoints);
+  profile.upload_bps = config.upload_bps;
+  profile.children_max = config.children_max;
+  profile.name = config.name;
+  return profile;
+}
+
+std::vector<std::string> role_names(const DaemonConfig& config) {
+  std::vector<std::string> names;
+  if (config.gateway) names.emplace_back("gateway");
+  if (config.relay) names.emplace_back("relay");
+  if (config.viewer) names.emplace_back("viewer");
+  return names;
+}
+
+asio::ip::tcp::endpoint to_tcp(const transport::Endpoint& endpoint) {
+  return {endpoint.address, endpoint.port};
+}
+
+std::string to_text(const asio::ip::tcp::endpoint& endpoint) {
+  return transport::to_string(transport::Endpoint{endpoint.address(), endpoint.port()});
+}
+
+[[noreturn]] void fail(ExitCode exit_code, std::string message) {
+  throw App::StartError{exit_code, std::move(message)};
+}
+
+/// 0700, because it holds the identity. An existing folder is taken as it is.
+void make_state_dir(const std::filesystem::path& path) {
+  std::error_code ec;
+  if (std::filesystem::is_directory(path, ec)) return;
+  std::filesystem::create_directories(path.parent_path(), ec);
+  if (mkdir(path.c_str(), S_IRWXU) != 0) {
+    fail(ExitCode::no_permission, "cannot make the state directory " + path.string() + ": " +
+                                      std::generic_category().message(errno) +
+                                      "; make it, or set another with state_dir");
+  }
+}
+
+crypto::SigningKey load_identity(const std::filesystem::path& state_dir) {
+  make_state_dir(state_dir);
+  auto key = crypto::load_or_create_signing_key(state_dir / "identity.pem");
+  if (auto* error = std::get_if<crypto::KeyFileError>(&key)) {
+    fail(ExitCode::no_permission, error->message);
+  }
+  return std::move(std::get<crypto::SigningKey>(key));
+}
+
+std::unique_ptr<ingest::ObjectJournal> open_journal(const std::filesystem::path& path) {
+  if (path.empty()) return nullptr;
+  auto journal = ingest::ObjectJournal::open(path);
+  if (!journal) {
+    fail(ExitCode::failed, "cannot write the journal " + path.string() + ": " +
+                               journal.error().message() + "; set another with journal.path");
+  }
+  return std::move(*journal);
+}
+
+/// Sessions need descriptors: the soft limit may be raised to the hard one by anybody.
+void raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+class App::Impl final : public control::ControlEvents, public peers::RelayEvents {
+ public:
+  explicit Impl(DaemonConfig config);
+
+  void run();
+
+ private:
+  // control::ControlEvents
+  void on_connected(const control::Welcome& welcome) override;
+  void on_disconnected(const std::string& reason) override;
+  void on_assignment(const relay::Assignment& assignment,
+                     const std::vector<control::PeerAddress>& addresses) override;
+  void on_publish_offer(const control::PublishOffer& offer) override;
+  void on_publish_withdrawn(const std::string& name) override;
+  void on_receipt_answer(std::uint64_t batch,
+                         const std::vector<relay::ReceiptBook::Answer>& answers) override;
+  void on_join_refused(const std::string& name, control::JoinRefusal reason,
+                       const std::string& message) override;
+  void on_drain(Duration grace) override;
+  void on_ban(const std::string& reason) override;
+
+  // peers::RelayEvents
+  void on_parent_lost(const relay::Relay::ParentLost& lost) override;
+  void on_tampered(const relay::Relay::Tampered& tampered) override;
+  void on_progress(const StreamId& stream, TrackId track) override;
+
+  void listen_all();
+  void listen_http(http::Server& server, const transport::Endpoint& endpoint,
+                   std::string_view setting);
+  async::Task<void> handle_player(http::Request& request, http::RequestBody& body,
+                                  http::ResponseWriter& answer);
+  async::Task<void> handle_metrics(http::Request& request, http::RequestBody& body,
+                                   http::ResponseWriter& answer);
+  async::Task<admin::Answer> handle_admin(std::string command, boost::json::object args);
+  [[nodiscard]] DaemonFacts facts() const;
+  async::Task<void> run_telemetry();
+  async::Task<void> run_until_signal();
+  async::Task<void> shut_down();
+
+  // In the order of the data flow; destroyed in reverse.
+  DaemonConfig config_;
+  TimePoint started_ = async::Clock::now();
+  crypto::SigningKey identity_;
+  asio::io_context io_{1};
+  std::unique_ptr<ingest::ObjectJournal> journal_;
+  relay::Relay relay_;
+  std::unique_ptr<transport::Transport> transport_;
+  peers::RelayDriver driver_;
+  control::ControlClient control_;
+  std::optional<Publishing> publishing_;
+  std::optional<ingest::IngestHandler> ingest_;
+  StreamHub hub_;
+  playback::PlayerHandler player_;
+  Receipts receipts_;
+  TelemetrySampler sampler_;
+  Duration telemetry_interval_ = 1s;
+  metrics::Registry metrics_;
+  http::Server player_server_;
+  http::Server metrics_server_;
+  admin::Server admin_server_;
+  transport::Endpoint peers_endpoint_;
+  std::vector<transport::Endpoint> advertised_;
+  bool serves_players_ = false;
+  async::TaskGroup tasks_;
+};
+
+App::Impl::Impl(DaemonConfig config)
+    : config_{std::move(config)},
+      identity_{load_identity(config_.state_dir)},
+      journal_{open_journal(config_.journal_path)},
+      relay_{identity_, relay_limits(config_), Duration{10min}},
+      transport_{transport::tls::make_tls_transport(io_.get_executor(), identity_,
+                                                    transport_options(config_))},
+      driver_{io_.get_executor(), relay_, *transport_, *this,
+              peers::RelayDriver::Options{.self = identity_.node_id(), .software = kSoftware}},
+      control_{io_.get_executor(), identity_,
+               control::ControlOptions{.join = config_.join,
+                                       .state_dir = config_.state_dir,
+                                       .held_streams = [this] { return held_streams(relay_); }},
+               profile_of(config_, {}), *this},
+      hub_{io_.get_executor(), StreamHub::Parts{driver_, relay_, control_, journal_.get()}},
+      player_{io_.get_executor(), hub_, player_options(config_)},
+      receipts_{io_.get_executor(), driver_, relay_, control_},
+      player_server_{io_.get_executor(), http::ServerOptions{.drain_timeout = kHttpDrain},
+                     [this](auto& request, auto& body, auto& answer) {
+                       return handle_player(request, body, answer);
+                     }},
+      metrics_server_{io_.get_executor(), http::ServerOptions{.drain_timeout = kHttpDrain},
+                      [this](auto& request, auto& body, auto& answer) {
+                        return handle_metrics(request, body, answer);
+                      }},
+      admin_server_{io_.get_executor(), admin::ServerOptions{},
+                    [this](std::string command, boost::json::object args) {
+                      return handle_admin(std::move(command), std::move(args));
+                    }},
+      tasks_{io_.get_executor(), "daemon", kTasksMax} {
+  if (config_.gateway) {
+    publishing_.emplace(
+        io_.get_executor(), driver_, control_,
+        Publishing::Options{config_.state_dir / "streams", identity_.node_id(), journal_.get()});
+    ingest_.emplace(publishing_->pool());
+    hub_.set_publishing(&*publishing_);
+  }
+  serves_players_ = config_.gateway || config_.viewer;
+}
+
+void App::Impl::run() {
+  raise_file_limit();
+  if (auto problem = receipts_.open(config_.state_dir)) fail(ExitCode::failed, *problem);
+  listen_all();
+  register_daemon_metrics(
+      metrics_, {relay_, driver_, control_, player_server_, ingest_ ? &*ingest_ : nullptr});
+  control_.set_profile(profile_of(config_, advertised_));
+  control_.start();
+  log::info("taygad is up", log::field("node", [&] { return to_string(identity_.node_id()); }),
+            log::field("peers", [&] { return transport::to_string(peers_endpoint_); }),
+            log::field("orchestrator", config_.join.host));
+  (void)tasks_.spawn(run_telemetry());
+  (void)tasks_.spawn(receipts_.run());
+  async::TaskGroup root{io_.get_executor(), "root", 1};
+  (void)root.spawn(run_until_signal());
+  io_.run();
+}
+
+void App::Impl::listen_http(http::Server& server, const transport::Endpoint& endpoint,
+                            std::string_view setting) {
+  const Result<void> listening = server.listen(to_tcp(endpoint));
+  if (listening) return;
+  fail(ExitCode::unavailable,
+       http::describe_listen_error(to_tcp(endpoint), listening.error(), setting));
+}
+
+void App::Impl::listen_all() {
+  const auto bound = driver_.listen(config_.peers_listen);
+  if (!bound) {
+    fail(ExitCode::unavailable,
+         http::describe_listen_error(to_tcp(config_.peers_listen), bound.error(), "peers.listen"));
+  }
+  peers_endpoint_ = *bound;
+  advertised_ = config_.peers_advertise.empty() ? advertised_endpoints(peers_endpoint_)
+                                                : config_.peers_advertise;
+  if (serves_players_) listen_http(player_server_, config_.player_listen, "player.listen");
+  listen_http(metrics_server_, config_.metrics_listen, "metrics.listen");
+  const std::string socket = config_.control_socket.string();
+  if (const Result<void> listening = admin_server_.listen(socket); !listening) {
+    fail(ExitCode::unavailable, "cannot open the control socket " + socket + ": " +
+                                    listening.error().message() +
+                                    "; end the other taygad, or set another with control_socket");
+  }
+}
+
+// ---- control session ----------------------------------------------------------------------------
+
+void App::Impl::on_connected(const control::Welcome& welcome) {
+  driver_.set_network(welcome.network);
+  driver_.input(
+      [&](relay::Relay& relay, relay::Now) { relay.on_online_keys(welcome.online_keys); });
+  if (publishing_) publishing_->set_network(welcome.network);
+  telemetry_interval_ = welcome.telemetry_interval;
+  receipts_.on_connected(welcome.receipt_submit_interval);
+  log::info("connected to the orchestrator", log::field("host", config_.join.host));
+}
+
+void App::Impl::on_disconnected(const std::string& reason) {
+  receipts_.on_disconnected();
+  log::warn("not connected to the orchestrator; what is carried goes on",
+            log::field("reason", reason));
+}
+
+void App::Impl::on_assignment(const relay::Assignment& assignment,
+                              const std::vector<control::PeerAddress>& addresses) {
+  std::map<NodeId, std::vector<transport::Endpoint>> endpoints;
+  for (const control::PeerAddress& peer : addresses) endpoints[peer.node] = peer.endpoints;
+  driver_.set_addresses(assignment.stream.id, std::move(endpoints));
+  driver_.input([&](relay::Relay& relay, relay::Now now) { relay.on_assignment(assignment, now); });
+  hub_.on_assignment(assignment);
+  log::debug("assignment", log::field("stream", assignment.stream.name),
+             log::field("revision", assignment.revision),
+             log::field("upstream", assignment.upstream.size()),
+             log::field("downstream", assignment.downstream.size()));
+}
+
+void App::Impl::on_publish_offer(const control::PublishOffer& offer) {
+  if (publishing_) publishing_->on_offer(offer);
+}
+
+void App::Impl::on_publish_withdrawn(const std::string& name) {
+  if (publishing_) publishing_->on_withdrawn(name);
+}
+
+void App::Impl::on_receipt_answer(std::uint64_t batch,
+                                  const std::vector<relay::ReceiptBook::Answer>& answers) {
+  receipts_.on_answer(batch, answers);
+}
+
+void App::Impl::on_join_refused(const std::string& name, control::JoinRefusal reason,
+                                const std::string& message) {
+  log::info("the orchestrator refused to join a stream", log::field("stream", name),
+            log::field("reason", message));
+  hub_.on_join_refused(name, reason);
+}
+
+void App::Impl::on_drain(Duration grace) {
+  log::info("the orchestrator asks this node to drain",
+            log::field("grace", [&] { return format_duration(grace); }));
+  driver_.input([&](relay::Relay& relay, relay::Now now) {
+    relay.on_shutdown(relay::GoAwayReason::drain, grace, now);
+  });
+}
+
+void App::Impl::on_ban(const std::string& reason) {
+  log::error("the operator banned this node", log::field("reason", reason));
+}
+
+// ---- relay --------------------------------------------------------------------------------------
+
+void App::Impl::on_parent_lost(const relay::Relay::ParentLost& lost) {
+  log::debug("parent lost", log::field("parent", [&] { return short_string(lost.parent); }),
+             log::field("track", lost.track.value()));
+  control_.report_link_failure(lost);
+}
+
+void App::Impl::on_tampered(const relay::Relay::Tampered& tampered) {
+  static log::SiteLimit limit{5, 60s};
+  log::at(limit, log::Level::warn, "a peer sent altered media and was dropped",
+          log::field("peer", [&] { return short_string(tampered.sender); }));
+  control_.report_evidence(tampered);
+}
+
+void App::Impl::on_progress(const StreamId& stream, TrackId track) {
+  hub_.on_progress(stream, track);
+}
+
+// ---- faces --------------------------------------------------------------------------------------
+
+async::Task<void> App::Impl::handle_player(http::Request& request, http::RequestBody& body,
+                                           http::ResponseWriter& answer) {
+  if (request.path.starts_with("/ingest/")) {
+    if (ingest_) {
+      co_await ingest_->handle(request, body, answer);
+    } else {
+      (void)co_await answer.send_text(404, "this node is no gateway: it takes no streams");
+    }
+  } else if (request.path.starts_with("/live")) {
+    co_await player_.handle(request, body, answer);
+  } else {
+    (void)co_await answer.send_text(404, "players read /live/STREAM/master.m3u8 here");
+  }
+}
+
+async::Task<void> App::Impl::handle_metrics(http::Request& request, http::RequestBody&,
+                                            http::ResponseWriter& answer) {
+  if (request.path != "/metrics") {
+    (void)co_await answer.send_text(404, "metrics are at /metrics");
+    co_return;
+  }
+  http::Headers headers;
+  headers.set("Content-Type", std::string{metrics::kContentType});
+  const std::string text = metrics_.expose();
+  (void)co_await answer.send(200, std::move(headers), text);
+}
+
+async::Task<admin::Answer> App::Impl::handle_admin(std::string command, boost::json::object) {
+  if (command == "status") co_return boost::json::value{status_json(facts(), relay_, driver_)};
+  if (command == "peers") {
+    co_return boost::json::value{peers_json(relay_, driver_, async::Clock::now())};
+  }
+  if (command == "streams") co_return boost::json::value{streams_json(relay_)};
+  co_return admin::Failure{"unknown_command", "taygad knows no command '" + command + "'"};
+}
+
+DaemonFacts App::Impl::facts() const {
+  DaemonFacts facts;
+  facts.node = identity_.node_id();
+  facts.name = config_.name;
+  facts.roles = role_names(config_);
+  facts.uptime = async::Clock::now() - started_;
+  facts.orchestrator = config_.join.host + ":" + std::to_string(config_.join.port);
+  facts.connected = control_.connected();
+  if (!facts.connected) facts.connection_error = control_.last_error();
+  facts.peers_listen = transport::to_string(peers_endpoint_);
+  if (serves_players_) facts.player_listen = to_text(player_server_.local_endpoint());
+  facts.metrics_listen = to_text(metrics_server_.local_endpoint());
+  for (const auto& endpoint : advertised_) {
+    facts.advertised.push_back(transport::to_string(endpoint));
+  }
+  facts.player_bytes_out = player_server_.stats().sent_bytes_total;
+  if (publishing_) facts.offered_streams = publishing_->offered();
+  return facts;
+}
+
+// ---- running ------------------------------------------------------------------------------------
+
+async::Task<void> App::Impl::run_telemetry() {
+  for (;;) {
+    if (co_await async::sleep_for(telemetry_interval_)) co_return;
+    if (!control_.connected()) continue;
+    control_.send_telemetry(
+        sampler_.sample(relay_, driver_, hub_.served(), read_process_load(), async::Clock::now()));
+  }
+}
+
+async::Task<void> App::Impl::run_until_signal() {
+  asio::signal_set signals{io_, SIGTERM, SIGINT};
+  const auto [ec, number] = co_await signals.async_wait(async::as_values);
+  if (!ec) log::info("ending", log::field("signal", number));
+  co_await shut_down();
+}
+
+/// From the faces to the roots: nobody asks any more, children move away, the last receipts are
+/// settled, then the control session ends.
+async::Task<void> App::Impl::shut_down() {
+  co_await player_server_.stop();
+  co_await player_.stop();
+  if (publishing_) co_await publishing_->stop();
+  co_await driver_.shutdown(kShutdownGrace);
+  co_await receipts_.settle_last(kReceiptGrace);
+  co_await control_.stop();
+  co_await admin_server_.stop();
+  co_await metrics_server_.stop();
+  tasks_.cancel();
+  co_await tasks_.join();
+  receipts_.close();
+}
+
+App::App(DaemonConfig config) : impl_{std::make_unique<Impl>(std::move(config))} {}
+App::~App() = default;
+void App::run() {
+  impl_->run();
+}
+
+}  // namespace tayga

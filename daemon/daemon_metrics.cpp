@@ -1,0 +1,119 @@
+#include "daemon/daemon_metrics.hpp"
+
+#include "daemon/telemetry.hpp"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace tayga {
+namespace {
+
+void register_peers(metrics::Registry& registry, const MetricSources& from) {
+  registry.counter_callback("tayga_peer_sent_bytes_total",
+                            "Bytes sent to peers at the socket, with framing and encryption.",
+                            [from] { return from.driver.traffic().bytes_out; });
+  registry.counter_callback("tayga_peer_received_bytes_total",
+                            "Bytes received from peers at the socket.",
+                            [from] { return from.driver.traffic().bytes_in; });
+  registry.counter_callback("tayga_peer_sessions_opened_total", "Peer sessions that were opened.",
+                            [from] { return from.driver.traffic().sessions_opened; });
+  registry.gauge_callback("tayga_peer_sessions", "Peer sessions that are up.",
+                          [from] { return static_cast<double>(from.driver.peers().size()); });
+}
+
+void register_relay(metrics::Registry& registry, const MetricSources& from) {
+  const auto count = [&](std::string name, std::string help,
+                         std::uint64_t relay::RelayCounters::*field) {
+    registry.counter_callback(std::move(name), std::move(help),
+                              [from, field] { return from.relay.counters().*field; });
+  };
+  using Counters = relay::RelayCounters;
+  count("tayga_relay_payload_received_bytes_total",
+        "Media bytes taken from peers: verified, not seen before.", &Counters::payload_bytes_in);
+  count("tayga_relay_media_sent_bytes_total", "Media frames handed to children's sessions.",
+        &Counters::media_bytes_out);
+  count("tayga_relay_dropped_bytes_total", "Media dropped from queues of slow children.",
+        &Counters::dropped_bytes);
+  count("tayga_relay_chunks_verified_total", "Chunks that matched their signed hash.",
+        &Counters::chunks_verified);
+  count("tayga_relay_chunks_bad_total", "Chunks that did not match; their senders were dropped.",
+        &Counters::chunks_bad);
+  count("tayga_relay_chunks_duplicate_total", "Chunks that were here already.",
+        &Counters::chunks_duplicate);
+  count("tayga_relay_chunks_unannounced_total", "Chunks without a verified header: dropped.",
+        &Counters::chunks_unannounced);
+  count("tayga_relay_headers_verified_total", "Slice headers with a good signature.",
+        &Counters::headers_verified);
+  count("tayga_relay_headers_bad_total", "Slice headers that were malformed or badly signed.",
+        &Counters::headers_bad);
+  count("tayga_relay_subscriptions_refused_total", "Subscriptions that were refused.",
+        &Counters::subscriptions_refused);
+}
+
+void register_playout(metrics::Registry& registry, const MetricSources& from) {
+  const auto sum = [&](std::string name, std::string help,
+                       std::uint64_t relay::StreamStatus::*field) {
+    registry.counter_callback(std::move(name), std::move(help), [from, field] {
+      std::uint64_t total = 0;
+      for (const relay::StreamStatus& stream : from.relay.streams()) total += stream.*field;
+      return total;
+    });
+  };
+  using Status = relay::StreamStatus;
+  sum("tayga_objects_complete_total", "Objects of played tracks that became whole.",
+      &Status::objects_complete);
+  sum("tayga_objects_late_total", "Of them, those that were late.", &Status::objects_late);
+  sum("tayga_objects_lost_total", "Objects of played tracks that never became whole.",
+      &Status::objects_lost);
+  registry.counter_callback("tayga_player_sent_bytes_total", "Bytes sent to players at the socket.",
+                            [from] { return from.player_server.stats().sent_bytes_total; });
+  registry.gauge_callback("tayga_streams", "Streams that are carried, played or published.",
+                          [from] { return static_cast<double>(from.relay.streams().size()); });
+}
+
+void register_receipts(metrics::Registry& registry, const MetricSources& from) {
+  const auto totals = [from] { return from.relay.receipt_book().totals(); };
+  registry.counter_callback("tayga_receipts_acknowledged_bytes_total",
+                            "Bytes that receivers signed for.",
+                            [totals] { return totals().acknowledged_bytes; });
+  registry.counter_callback("tayga_receipts_settled_bytes_total",
+                            "Of them, bytes that the orchestrator settled.",
+                            [totals] { return totals().settled_bytes; });
+  registry.counter_callback("tayga_receipts_refused_bytes_total",
+                            "Of them, bytes that the orchestrator refused.",
+                            [totals] { return totals().refused_bytes; });
+  registry.gauge_callback("tayga_receipts_open", "Receipts that are not settled yet.",
+                          [totals] { return static_cast<double>(totals().open_records); });
+}
+
+void register_ingest(metrics::Registry& registry, const ingest::IngestHandler& ingest) {
+  registry.counter_callback("tayga_ingest_bytes_total", "Bytes uploaded by encoders.",
+                            [&ingest] { return ingest.counters().bytes; });
+  registry.counter_callback("tayga_ingest_uploads_total", "Files uploaded by encoders.",
+                            [&ingest] { return ingest.counters().uploads; });
+  registry.counter_callback("tayga_ingest_uploads_refused_total", "Uploads that were refused.",
+                            [&ingest] { return ingest.counters().uploads_refused; });
+  registry.counter_callback("tayga_ingest_wrong_keys_total", "Uploads with a wrong key.",
+                            [&ingest] { return ingest.counters().wrong_keys; });
+}
+
+}  // namespace
+
+void register_daemon_metrics(metrics::Registry& registry, MetricSources sources) {
+  register_peers(registry, sources);
+  register_relay(registry, sources);
+  register_playout(registry, sources);
+  register_receipts(registry, sources);
+  if (sources.ingest) register_ingest(registry, *sources.ingest);
+  registry.gauge_callback("tayga_control_connected",
+                          "1 while the session with the orchestrator is up.",
+                          [sources] { return sources.control.connected() ? 1.0 : 0.0; });
+  registry.gauge_callback(
+      "tayga_process_cpu_seconds", "Processor time of this process, user and system.",
+      [] { return std::chrono::duration<double>(read_process_load().cpu_time).count(); });
+  registry.gauge_callback("tayga_process_resident_bytes", "Resident memory of this process.",
+                          [] { return static_cast<double>(read_process_load().rss_bytes); });
+}
+
+}  // namespace tayga

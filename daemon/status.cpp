@@ -1,0 +1,137 @@
+#include "daemon/status.hpp"
+
+#include "common/base/encoding.hpp"
+
+#include <boost/json/array.hpp>
+
+#include <map>
+
+namespace tayga {
+namespace {
+
+namespace json = boost::json;
+
+double to_ms(Duration duration) {
+  return static_cast<double>(duration.count()) / 1000;
+}
+std::int64_t to_s(Duration duration) {
+  return duration.count() / 1'000'000;
+}
+
+json::array to_json(const std::vector<std::string>& texts) {
+  return json::array(texts.begin(), texts.end());
+}
+
+const char* to_string(transport::Kind kind) {
+  return kind == transport::Kind::quic ? "quic" : "tcp";
+}
+
+json::object to_json(const relay::RelayCounters& counters) {
+  return {{"chunks_verified", counters.chunks_verified},
+          {"chunks_bad", counters.chunks_bad},
+          {"chunks_duplicate", counters.chunks_duplicate},
+          {"headers_verified", counters.headers_verified},
+          {"headers_bad", counters.headers_bad},
+          {"payload_bytes_in", counters.payload_bytes_in},
+          {"media_bytes_out", counters.media_bytes_out},
+          {"dropped_bytes", counters.dropped_bytes},
+          {"subscriptions_refused", counters.subscriptions_refused}};
+}
+
+json::object to_json(const relay::StripeStatus& stripe) {
+  return {{"track", stripe.track.value()},
+          {"stripe", stripe.stripe.value()},
+          {"parent", stripe.parent ? json::value(tayga::to_string(*stripe.parent)) : nullptr},
+          {"subscribed", stripe.subscribed},
+          {"next_seq", stripe.next_seq.value()},
+          {"lateness_ms", to_ms(stripe.lateness)}};
+}
+
+}  // namespace
+
+json::object status_json(const DaemonFacts& facts, relay::Relay& relay,
+                         const peers::RelayDriver& driver) {
+  const peers::PeerTraffic traffic = driver.traffic();
+  const relay::ReceiptBook::Totals receipts = relay.receipt_book().totals();
+  return {
+      {"node", tayga::to_string(facts.node)},
+      {"name", facts.name},
+      {"version", TAYGA_VERSION},
+      {"roles", to_json(facts.roles)},
+      {"uptime_s", to_s(facts.uptime)},
+      {"orchestrator",
+       {{"address", facts.orchestrator},
+        {"connected", facts.connected},
+        {"error", facts.connection_error}}},
+      {"listen",
+       {{"peers", facts.peers_listen},
+        {"player", facts.player_listen},
+        {"metrics", facts.metrics_listen}}},
+      {"advertised", to_json(facts.advertised)},
+      {"sessions", driver.peers().size()},
+      {"streams", relay.streams().size()},
+      {"offered", to_json(facts.offered_streams)},
+      {"traffic",
+       {{"peer_bytes_in", traffic.bytes_in},
+        {"peer_bytes_out", traffic.bytes_out},
+        {"player_bytes_out", facts.player_bytes_out}}},
+      {"relay", to_json(relay.counters())},
+      {"receipts",
+       {{"acknowledged_bytes", receipts.acknowledged_bytes},
+        {"settled_bytes", receipts.settled_bytes},
+        {"refused_bytes", receipts.refused_bytes},
+        {"open_records", receipts.open_records}}},
+  };
+}
+
+json::object peers_json(const relay::Relay& relay, const peers::RelayDriver& driver,
+                        TimePoint now) {
+  std::map<NodeId, relay::ChildStatus> children;
+  for (const relay::ChildStatus& child : relay.children(now)) children.emplace(child.child, child);
+  std::map<NodeId, unsigned> parent_stripes;
+  for (const relay::StripeStatus& stripe : relay.stripes()) {
+    if (stripe.parent) ++parent_stripes[*stripe.parent];
+  }
+  json::array peers;
+  for (const peers::PeerView& view : driver.peers()) {
+    json::object peer{
+        {"node", tayga::to_string(view.peer)},       {"dialed", view.dialed},
+        {"transport", to_string(view.transport)},    {"address", transport::to_string(view.remote)},
+        {"since_s", to_s(now - view.since)},         {"rtt_ms", to_ms(view.stats.smoothed_rtt)},
+        {"bytes_in", view.stats.bytes_in},           {"bytes_out", view.stats.bytes_out},
+        {"stripes_from", parent_stripes[view.peer]}, {"stripes_to", 0}};
+    if (const auto child = children.find(view.peer); child != children.end()) {
+      peer["stripes_to"] = child->second.stripes;
+      peer["queued_bytes"] = child->second.queued_bytes;
+      peer["queued_ms"] = to_ms(child->second.queued_age);
+      peer["dropped_bytes"] = child->second.dropped_bytes;
+    }
+    peers.push_back(std::move(peer));
+  }
+  return {{"peers", std::move(peers)}};
+}
+
+json::object streams_json(const relay::Relay& relay) {
+  std::map<StreamId, json::array> stripes;
+  for (const relay::StripeStatus& stripe : relay.stripes()) {
+    stripes[stripe.stream].push_back(to_json(stripe));
+  }
+  json::array streams;
+  for (const relay::StreamStatus& stream : relay.streams()) {
+    json::array playing;
+    for (const TrackId track : stream.playing) playing.push_back(track.value());
+    streams.push_back({{"name", stream.name},
+                       {"stream", tayga::to_string(stream.stream)},
+                       {"revision", stream.revision},
+                       {"publishing", stream.publishing},
+                       {"playing", std::move(playing)},
+                       {"objects_complete", stream.objects_complete},
+                       {"objects_late", stream.objects_late},
+                       {"objects_lost", stream.objects_lost},
+                       {"cached_bytes", stream.cached_bytes},
+                       {"stripes", std::move(stripes[stream.stream])}});
+  }
+  return {{"streams", std::move(streams)}};
+}
+
+}  // namespace tayga
