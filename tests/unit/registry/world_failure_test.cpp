@@ -1,0 +1,232 @@
+#include "tests/support/catch.hpp"
+#include "tests/unit/registry/world_driver.hpp"
+
+namespace tayga::orch {
+namespace {
+
+using test::node_id;
+using test::WorldDriver;
+
+/// Gateway 1, relays 2 and 3, viewers 10.. without uplink; all under one of the relays.
+struct TwoRelays : WorldDriver {
+  explicit TwoRelays(unsigned viewers = 6) {
+    go_live();
+    relay(2);
+    relay(3);
+    for (unsigned v = 10; v < 10 + viewers; ++v) {
+      viewer(v, 1);
+      join(v);
+    }
+    settle();
+    in_use = parent_of(10) == node_id(2) ? 2 : 3;
+    spare = 5 - in_use;
+    clear();
+  }
+  unsigned in_use = 0;
+  unsigned spare = 0;
+};
+
+TEST_CASE("a failed pair is not used again for the quarantine time, others keep their parent") {
+  TwoRelays net;
+  net.fail(10);
+  net.settle();
+  CHECK(net.is_served(10));
+  CHECK(net.parent_of(10) != node_id(net.in_use));
+  CHECK(net.parent_of(11) == node_id(net.in_use));
+  net.pass(29s);
+  net.viewer(20, 1);
+  net.join(20);
+  net.settle();
+  CHECK(net.parent_of(10) != node_id(net.in_use));
+}
+
+TEST_CASE("two children's complaints take the parent from everybody at once") {
+  TwoRelays net;
+  net.fail(10);
+  net.pass(10ms);
+  net.fail(11);
+  net.settle();
+  for (unsigned v = 10; v < 16; ++v) {
+    CHECK(net.is_served(v));
+    CHECK(net.parent_of(v) != node_id(net.in_use));
+  }
+  CHECK_FALSE(net.state.at(node_id(net.in_use)).carry);
+}
+
+TEST_CASE("complaints far apart, of one child, or of refusals do not condemn a parent") {
+  TwoRelays net;
+  SECTION("far apart") {
+    net.fail(10);
+    net.pass(6s);
+    net.fail(11);
+  }
+  SECTION("refused") {
+    net.fail(10, LinkFailureReason::refused);
+    net.fail(11, LinkFailureReason::refused);
+  }
+  net.settle();
+  for (unsigned v = 12; v < 16; ++v) CHECK(net.parent_of(v) == node_id(net.in_use));
+}
+
+TEST_CASE("a condemned parent gets children again when it reports later, or says hello") {
+  TwoRelays net;
+  net.fail(10);
+  net.fail(11);
+  net.settle();
+  const auto usable = [&] {
+    net.world.on_goodbye(node_id(net.spare), net.now);
+    net.settle();
+    return net.parent_of(14) == node_id(net.in_use);
+  };
+  SECTION("at once it has none") {
+    CHECK_FALSE(usable());
+  }
+  SECTION("a report after five seconds") {
+    net.world.on_telemetry(node_id(net.in_use), Telemetry{}, net.now);
+    net.pass(5s);
+    net.world.on_telemetry(node_id(net.in_use), Telemetry{}, net.now);
+    CHECK(usable());
+  }
+  SECTION("a new session") {
+    net.relay(net.in_use);
+    CHECK(usable());
+  }
+}
+
+TEST_CASE("one complaint about a parent whose own session broke is enough") {
+  TwoRelays net;
+  net.world.on_disconnected(node_id(net.in_use), net.now);
+  net.pass(10ms);
+  net.fail(10);
+  net.settle();
+  for (unsigned v = 10; v < 16; ++v) {
+    CHECK(net.is_served(v));
+    CHECK(net.parent_of(v) != node_id(net.in_use));
+  }
+}
+
+TEST_CASE("a node whose session broke keeps its place for the grace when nobody complains") {
+  TwoRelays net;
+  net.world.on_disconnected(node_id(net.in_use), net.now);
+  net.pass(2900ms);
+  CHECK(net.pushed.empty());
+  SECTION("it comes back in time: nobody moves") {
+    net.hello(net.in_use, static_cast<Roles>(Role::relay), 50, net.held_by(net.in_use, false))
+        .value();
+    net.settle();
+    net.pass(10s);
+    for (const NodeAssignment& a : net.pushed) CHECK(a.node == node_id(net.in_use));
+    CHECK(net.was_pushed(net.in_use));
+    for (unsigned v = 10; v < 16; ++v) CHECK(net.parent_of(v) == node_id(net.in_use));
+  }
+  SECTION("it does not: its children move") {
+    net.pass(1s);
+    for (unsigned v = 10; v < 16; ++v) {
+      CHECK(net.is_served(v));
+      CHECK(net.parent_of(v) != node_id(net.in_use));
+    }
+  }
+}
+
+TEST_CASE("a node that says goodbye is left at once") {
+  TwoRelays net;
+  net.world.on_goodbye(node_id(net.in_use), net.now);
+  net.settle();
+  for (unsigned v = 10; v < 16; ++v) CHECK(net.parent_of(v) != node_id(net.in_use));
+  CHECK_FALSE(net.was_pushed(net.in_use));
+}
+
+TEST_CASE("a late report about a link that was replaced already is ignored") {
+  TwoRelays net;
+  const World::LinkFailure late = net.failure(10);
+  net.fail(10);
+  net.settle();
+  net.clear();
+  net.world.on_link_failure(node_id(10), late, net.now);
+  net.world.on_link_failure(node_id(11),
+                            World::LinkFailure{late.stream, TrackId{1}, 1, node_id(77)}, net.now);
+  net.settle();
+  CHECK(net.pushed.empty());
+}
+
+TEST_CASE("a lone viewer whose only possible parent failed tries it again after a second") {
+  WorldDriver net;
+  net.go_live();
+  net.viewer(10);
+  net.join(10);
+  net.settle();
+  net.fail(10);
+  net.settle();
+  CHECK_FALSE(net.is_served(10));
+  net.pass(1s);
+  CHECK(net.parent_of(10) == node_id(1));
+}
+
+TEST_CASE("proven tampering ends a node's relaying for good, and is remembered") {
+  TwoRelays net;
+  net.world.on_tampering(node_id(net.in_use), net.now);
+  net.settle();
+  REQUIRE(net.persisted_nodes.size() == 1);
+  CHECK_FALSE(net.persisted_nodes[0].ban_reason.empty());
+  for (unsigned v = 10; v < 16; ++v) CHECK(net.parent_of(v) != node_id(net.in_use));
+  net.relay(net.in_use);
+  net.world.on_goodbye(node_id(net.spare), net.now);
+  net.settle();
+  for (unsigned v = 10; v < 16; ++v) CHECK(net.parent_of(v) != node_id(net.in_use));
+  CHECK_FALSE(net.world.node(node_id(net.in_use))->ban_reason.empty());
+}
+
+TEST_CASE("a tampering viewer may go on watching, as a leaf") {
+  WorldDriver net;
+  net.go_live();
+  net.viewer(10, 50);
+  net.join(10);
+  net.viewer(11, 0);
+  net.join(11);
+  net.settle();
+  CHECK(net.parent_of(11) == node_id(10));
+  net.world.on_tampering(node_id(10), net.now);
+  net.settle();
+  CHECK(net.is_served(10));
+  CHECK(net.is_served(11));
+  CHECK(net.parent_of(11) != node_id(10));
+}
+
+TEST_CASE("a relay whose queues all drop is planned with what it showed, and loses children") {
+  TwoRelays net{12};
+  const auto congested = [&] {
+    Telemetry telemetry;
+    for (unsigned v = 10; v < 22; ++v) {
+      LinkState link;
+      link.peer = node_id(v);
+      link.sent_bps = 400'000;
+      link.queue_ms = 900;
+      telemetry.links.push_back(link);
+    }
+    return telemetry;
+  };
+  net.world.on_telemetry(node_id(net.in_use), congested(), net.now);
+  net.settle();
+  const auto& children = net.state.at(node_id(net.in_use)).downstream;
+  const auto of_video = [](const DownstreamLink& link) { return link.track == TrackId{1}; };
+  CHECK(std::count_if(children.begin(), children.end(), of_video) <= 1);
+  for (unsigned v = 10; v < 22; ++v) CHECK(net.is_served(v));
+}
+
+TEST_CASE("one slow child is no congestion of its parent") {
+  TwoRelays net;
+  Telemetry telemetry;
+  for (unsigned v = 10; v < 16; ++v) {
+    LinkState link;
+    link.peer = node_id(v);
+    link.sent_bps = 3'000'000;
+    link.queue_ms = v == 10 ? 1900 : 5;
+    telemetry.links.push_back(link);
+  }
+  net.world.on_telemetry(node_id(net.in_use), telemetry, net.now);
+  net.settle();
+  CHECK(net.pushed.empty());
+}
+
+}  // namespace
+}  // namespace tayga::orch
