@@ -84,11 +84,12 @@ void ChildFeed::reset(ChildSubscription& subscription) {
 
 void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,
                          const SliceWindow& window, std::optional<SliceSeq> start,
-                         std::uint64_t live_from) {
+                         std::uint64_t live_from, TimePoint now) {
   const std::size_t stripe_count = subscription.stripes.size();
   ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
   place.from = start.value_or(window.late_join_start());
   place.live_from = live_from;
+  place.catch_up_until = now + kCatchUpMax;
   for (const auto& [seq, slice] : window.slices()) {
     if (seq.value() % stripe_count != stripe.value()) continue;
     const bool sticky_start = !start && window.is_sticky(slice->header.object);
@@ -110,7 +111,10 @@ void ChildFeed::on_header(ChildSubscription& subscription, StripeIndex stripe,
                           const SlicePtr& slice) {
   if (slice->header.seq < subscription.stripes[stripe.value()].from) return;
   if (subscription.is_dropped(slice->header.object)) return;
-  subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, true});
+  ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
+  if (place.catch_up_until) place.live_from = slice->arrival_no + 1;
+  subscription.queues[to_priority(*slice)].push(
+      QueuedSlice{slice, 0, 0, !place.catch_up_until.has_value()});
 }
 
 bool ChildFeed::on_frame(ChildSubscription& subscription, StripeIndex stripe,
@@ -173,29 +177,39 @@ std::optional<ChildFeed::Next> ChildFeed::next(TimePoint now) {
     }
     return Next{place.subscription, frame};
   }
+  for (const auto& subscription : subscriptions_) {
+    for (auto& stripe : subscription->stripes) stripe.catch_up_until.reset();
+  }
   ready_ = false;
   return std::nullopt;
 }
 
-bool ChildFeed::catching_up() const {
-  for (const auto& subscription : subscriptions_) {
-    for (const SliceQueue& queue : subscription->queues) {
-      const QueuedSlice* front = queue.front_available();
-      if (front != nullptr && !front->live) return true;
-    }
+/// From here on what is queued of this stripe counts against the limits.
+void ChildFeed::end_catch_up(ChildSubscription& subscription, std::size_t stripe) {
+  ChildSubscription::Stripe& place = subscription.stripes[stripe];
+  place.catch_up_until.reset();
+  place.live_from = 0;
+  for (SliceQueue& queue : subscription.queues) {
+    queue.for_each([&](QueuedSlice& entry) {
+      const SliceSeq seq = entry.slice->header.seq;
+      if (entry.live || entry.slice->evicted || seq < place.from ||
+          seq.value() % subscription.stripes.size() != stripe) {
+        return;
+      }
+      entry.live = true;
+      queued_bytes_ += entry.unsent_bytes();
+    });
   }
-  return false;
 }
 
-ChildFeed::Place ChildFeed::oldest_live(std::size_t priority_first, std::size_t priority_last) {
-  Place oldest;
+ChildFeed::LivePlace ChildFeed::oldest_live(std::size_t priority_first, std::size_t priority_last) {
+  LivePlace oldest;
   for (const auto& subscription : subscriptions_) {
     for (std::size_t priority = priority_first; priority <= priority_last; ++priority) {
-      QueuedSlice* entry = subscription->queues[priority].front_available(
-          [this](const QueuedSlice& gone) { on_gone(gone); });
-      if (entry == nullptr || !entry->live) continue;
+      const QueuedSlice* entry = subscription->queues[priority].front_live();
+      if (entry == nullptr) continue;
       if (oldest.entry == nullptr || entry->slice->last_frame < oldest.entry->slice->last_frame) {
-        oldest = Place{subscription.get(), entry};
+        oldest = LivePlace{subscription.get(), entry};
       }
     }
   }
@@ -203,8 +217,8 @@ ChildFeed::Place ChildFeed::oldest_live(std::size_t priority_first, std::size_t 
 }
 
 /// Segments first, then playlists, init segments last.
-ChildFeed::Place ChildFeed::victim() {
-  Place place = oldest_live(kKeyFramePriority, kPriorities - 1);
+ChildFeed::LivePlace ChildFeed::victim() {
+  LivePlace place = oldest_live(kKeyFramePriority, kPriorities - 1);
   for (std::size_t priority = kKeyFramePriority; place.entry == nullptr && priority > 0;
        --priority) {
     place = oldest_live(priority - 1, priority - 1);
@@ -213,15 +227,20 @@ ChildFeed::Place ChildFeed::victim() {
 }
 
 void ChildFeed::enforce(TimePoint now) {
-  if (catching_up()) return;
+  for (const auto& subscription : subscriptions_) {
+    for (std::size_t stripe = 0; stripe < subscription->stripes.size(); ++stripe) {
+      const auto until = subscription->stripes[stripe].catch_up_until;
+      if (until && *until <= now) end_catch_up(*subscription, stripe);
+    }
+  }
   for (;;) {
     if (queued_bytes_ > limits_.bytes) {
-      const Place place = victim();
+      const LivePlace place = victim();
       if (place.entry == nullptr) return;
       drop_object(*place.subscription, place.entry->slice->header.object);
       continue;
     }
-    const Place place = oldest_live(0, kPriorities - 1);
+    const LivePlace place = oldest_live(0, kPriorities - 1);
     if (place.entry == nullptr || now - place.entry->slice->last_frame <= limits_.age) return;
     drop_object(*place.subscription, place.entry->slice->header.object);
   }
@@ -248,8 +267,8 @@ Duration ChildFeed::queued_age(TimePoint now) const {
   Duration age{0};
   for (const auto& subscription : subscriptions_) {
     for (const SliceQueue& queue : subscription->queues) {
-      const QueuedSlice* front = queue.front_available();
-      if (front == nullptr || !front->live) continue;
+      const QueuedSlice* front = queue.front_live();
+      if (front == nullptr) continue;
       age = std::max(age, now - front->slice->last_frame);
     }
   }

@@ -21,12 +21,15 @@ struct StreamState;
 inline constexpr std::size_t kPriorities = 4;
 /// Objects whose rest is kept from a slow child; older ones are forgotten (and long gone).
 inline constexpr std::size_t kDroppedObjectsMax = 64;
+/// Who has not caught up by then is a slow child like any other.
+inline constexpr Duration kCatchUpMax = 10s;
 
 /// A child's subscription to stripes of one track, and what of it the child still waits for.
 struct ChildSubscription {
   struct Stripe {
     SliceSeq from{0};  ///< slices below are not for it, but for the sticky ones at its start
-    std::uint64_t live_from = 0;  ///< slices with a lower arrival_no are its catch-up
+    std::uint64_t live_from = 0;              ///< slices with a lower arrival_no are its catch-up
+    std::optional<TimePoint> catch_up_until;  ///< set while it catches up
     std::int64_t service_until_ms = 0;
   };
   TrackState* track = nullptr;
@@ -73,7 +76,7 @@ class ChildFeed {
   /// Queues what a new subscriber of these stripes starts with. `start` = the sequence it asked
   /// for; nullopt: the sticky objects and the newest segments.
   void catch_up(ChildSubscription& subscription, StripeIndex stripe, const SliceWindow& window,
-                std::optional<SliceSeq> start, std::uint64_t live_from);
+                std::optional<SliceSeq> start, std::uint64_t live_from, TimePoint now);
   /// Queues again a complete slice that the child asked for; false when it still waits for it.
   bool resend(ChildSubscription& subscription, const SlicePtr& slice);
 
@@ -103,10 +106,14 @@ class ChildFeed {
     ChildSubscription* subscription = nullptr;
     QueuedSlice* entry = nullptr;
   };
+  struct LivePlace {
+    ChildSubscription* subscription = nullptr;
+    const QueuedSlice* entry = nullptr;
+  };
   [[nodiscard]] Place choose(std::size_t priority);
-  [[nodiscard]] Place oldest_live(std::size_t priority_first, std::size_t priority_last);
-  [[nodiscard]] Place victim();
-  [[nodiscard]] bool catching_up() const;
+  [[nodiscard]] LivePlace oldest_live(std::size_t priority_first, std::size_t priority_last);
+  [[nodiscard]] LivePlace victim();
+  void end_catch_up(ChildSubscription& subscription, std::size_t stripe);
   void drop_object(ChildSubscription& subscription, ObjectId object);
   void on_gone(const QueuedSlice& entry);
   void forget(const QueuedSlice& entry);

@@ -129,7 +129,7 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
     for (const StripeStart& wanted : message.starts) {
       if (same_epoch && wanted.stripe == stripe) start = wanted.next_seq;
     }
-    child.feed.catch_up(*subscription, stripe, track.window, start, next_arrival_);
+    child.feed.catch_up(*subscription, stripe, track.window, start, next_arrival_, now.mono);
   }
   if (message.mode == SubscribeMode::active) {
     subscription->active |= message.stripes;

@@ -39,11 +39,16 @@ class SliceQueue {
     }
     return nullptr;
   }
-  [[nodiscard]] const QueuedSlice* front_available() const noexcept {
+  /// The first entry that counts against the child's bounds and has a frame to send.
+  [[nodiscard]] const QueuedSlice* front_live() const noexcept {
     for (std::size_t i = head_; i < items_.size(); ++i) {
-      if (items_[i].available()) return &items_[i];
+      if (items_[i].live && items_[i].available()) return &items_[i];
     }
     return nullptr;
+  }
+  template <class Visit>
+  void for_each(Visit&& visit) {
+    for (std::size_t i = head_; i < items_.size(); ++i) visit(items_[i]);
   }
 
   /// Removes the entries for which `pred(entry)` holds.

@@ -511,3 +511,22 @@ TEST_CASE("a peer without any business is disconnected after a while") {
   rig.pass(2s);
   CHECK(rig.take<Relay::Disconnect>().size() == 1);
 }
+
+TEST_CASE("a child that never catches up is held to its limits after ten seconds") {
+  relay::RelayLimits limits;
+  limits.child_queue_bytes = 300'000;
+  Rig rig{1, limits};
+  rig.start_publishing();
+  for (unsigned i = 1; i <= 4; ++i) rig.publish(rig.publisher.segment(i, 200'000, at(rig.now)));
+  const NodeId child = rig.child.node_id();
+  rig.join_child(child);
+  for (unsigned i = 5; i <= 14; ++i) {
+    rig.publish(rig.publisher.segment(i, 200'000, at(rig.now)));
+    CHECK(child_status(rig, child).queued_bytes <= limits.child_queue_bytes);
+    rig.pass(1100ms);
+  }
+  CHECK(child_status(rig, child).dropped_bytes > 2'000'000);
+  rig.publish(rig.publisher.segment(15, 200'000, at(rig.now)));
+  CHECK(paths_of(rig.pull_all(child)).back() == sim::segment_path(15));
+  CHECK(child_status(rig, child).queued_bytes == 0);
+}
