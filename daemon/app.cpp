@@ -438,7 +438,8 @@ DaemonFacts App::Impl::facts() const {
 
 async::Task<void> App::Impl::run_telemetry() {
   for (;;) {
-    if (co_await async::sleep_for(telemetry_interval_)) co_return;
+    const error_code ended = co_await async::sleep_for(telemetry_interval_);
+    if (ended) co_return;
     if (!control_.connected()) continue;
     control_.send_telemetry(
         sampler_.sample(relay_, driver_, hub_.served(), read_process_load(), async::Clock::now()));

@@ -8,6 +8,7 @@
 #include <absl/synchronization/mutex.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <map>
@@ -90,6 +91,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // Debian builds Abseil with its deadlock detector on, and gRPC's own lock order trips it.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  // A peer that goes away must end its session, not the process.
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     return run(argc, argv);
   } catch (const tayga::App::StartError& error) {

@@ -71,7 +71,8 @@ void Receipts::on_answer(std::uint64_t batch,
 
 async::Task<void> Receipts::run() {
   for (;;) {
-    if (co_await async::sleep_for(kPumpInterval)) co_return;
+    const error_code ended = co_await async::sleep_for(kPumpInterval);
+    if (ended) co_return;
     pump();
   }
 }
@@ -112,7 +113,8 @@ async::Task<void> Receipts::settle_last(Duration grace) {
   book.set_submit_interval(Duration::zero());
   pump();
   while (control_.connected() && book.totals().open_records > 0) {
-    if (co_await answered_.wait(deadline) != async::WaitResult::signalled) break;
+    const async::WaitResult waited = co_await answered_.wait(deadline);
+    if (waited != async::WaitResult::signalled) break;
     pump();
   }
 }

@@ -49,7 +49,8 @@ async::Task<Result<StreamId>> StreamHub::open(std::string stream_name, TimePoint
   }
   const std::shared_ptr<Followed> followed = slot;  // it may be closed while we wait
   while (!followed->id && !followed->refused) {
-    if (co_await followed->resolved.wait(deadline) == async::WaitResult::signalled) continue;
+    const async::WaitResult waited = co_await followed->resolved.wait(deadline);
+    if (waited == async::WaitResult::signalled) continue;
     if (followed->id || followed->refused) break;
     co_return parts_.control.connected() ? PlaybackErrc::timed_out : PlaybackErrc::no_orchestrator;
   }

@@ -194,12 +194,27 @@ class Network:
         self.start_orchestrator()
         self.gateway = self.add_node("gateway", ["gateway"], "200mbit")
         self.gateway.wait_connected()
-        added = self.admin("stream", "add", STREAM, "--stripes", str(self.options.stripes), "--json")
+        added = self.add_stream()
         self.relays = [self.add_node(f"relay-{i + 1}", ["relay"], "100mbit") for i in range(self.options.relays)]
         self.viewers = [self.add_node(f"viewer-{i + 1}", ["viewer"], "20mbit") for i in range(self.options.viewers)]
         for node in self.relays + self.viewers:
             node.wait_connected()
-        self.start_encoder(f"{self.gateway.player_url()}/ingest/{added['ingest_key']}/{STREAM}")
+        if self.options.source == "push":
+            self.start_encoder(f"{self.gateway.player_url()}/ingest/{added['ingest_key']}/{STREAM}",
+                               ["-method", "PUT", "-http_persistent", "1"])
+        else:
+            self.start_encoder(self.origin_folder, [])
+
+    def add_stream(self):
+        arguments = ["stream", "add", STREAM, "--stripes", str(self.options.stripes), "--json"]
+        if self.options.source == "pull":
+            self.origin_folder = self.folder / "origin"
+            self.origin_folder.mkdir()
+            port = free_port()
+            self.run("origin", [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1",
+                                "--directory", self.origin_folder])
+            arguments += ["--origin", f"http://127.0.0.1:{port}/master.m3u8"]
+        return self.admin(*arguments)
 
     def start_orchestrator(self):
         state = self.folder / "orchestrator"
@@ -261,7 +276,7 @@ submit_interval = "{self.options.submit_interval}"
         self.processes.append(process)
         return process
 
-    def start_encoder(self, ingest_url):
+    def start_encoder(self, target, method):
         clock = (f"drawtext=fontfile={FONT}:fontsize=28:fontcolor=white:box=1:boxcolor=black@0.6:x=16:y=h-th-16"
                  r":text='%{localtime\:%T} frame %{n}'")
         chains = [f"[0:v]{clock},split={len(LADDER)}" + "".join(f"[s{i}]" for i in range(len(LADDER)))]
@@ -280,8 +295,10 @@ submit_interval = "{self.options.submit_interval}"
         command += ["-c:a", "aac", "-b:a", "64k", "-f", "hls", "-hls_time", str(SEGMENT_S), "-hls_list_size", "6",
                     "-hls_start_number_source", "epoch",
                     "-hls_flags", "delete_segments+program_date_time+independent_segments+omit_endlist",
-                    "-master_pl_name", "master.m3u8", "-var_stream_map", streams,
-                    "-method", "PUT", "-http_persistent", "1", f"{ingest_url}/%v/index.m3u8"]
+                    "-master_pl_name", "master.m3u8", "-var_stream_map", streams, *method]
+        if self.options.format == "fmp4":
+            command += ["-hls_segment_type", "fmp4"]
+        command.append(f"{target}/%v/index.m3u8")
         self.encoder = self.run("ffmpeg", command)
 
     def wait_live(self):
@@ -291,7 +308,7 @@ submit_interval = "{self.options.submit_interval}"
                 if not process.alive():
                     raise DemoError(f"{process.name} ended:\n{process.tail()}")
             counts = collections.Counter(e["path"].split("/")[0] for e in self.gateway.journal_lines()
-                                         if e["path"].endswith(".ts"))
+                                         if e["path"].endswith((".ts", ".m4s")))
             return len(counts) == len(LADDER) and min(counts.values()) >= 4
 
         wait_for(live, "the stream to be live", interval_s=0.25)
@@ -431,6 +448,9 @@ def parse_options():
     parser.add_argument("--viewers", type=int, default=6, help="viewers, each with its own taygad (default 6)")
     parser.add_argument("--relays", type=int, default=2, help="relays that do not play (default 2)")
     parser.add_argument("--stripes", type=int, default=4, help="stripes per track, K (default 4)")
+    parser.add_argument("--source", choices=["push", "pull"], default="push",
+                        help="ffmpeg PUTs to the gateway, or the gateway pulls an origin (default push)")
+    parser.add_argument("--format", choices=["ts", "fmp4"], default="ts", help="of the segments (default ts)")
     parser.add_argument("--duration", type=float, help="play for this many seconds, report and end; without it stay up")
     parser.add_argument("--json", action="store_true", help="the last line of stdout is the report as JSON")
     parser.add_argument("--keep", action="store_true", help="keep logs, journals and what was played")

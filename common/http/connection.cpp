@@ -62,7 +62,8 @@ Task<void> Connection::run() {
     first_request_ = false;
     ++stats_.requests_total;
     again = co_await exchange(std::move(**head));
-    if (co_await is_cancelled()) break;
+    const bool cancelled = co_await is_cancelled();
+    if (cancelled) break;
   }
   phase_ = Phase::closed;
   disarm();
@@ -102,7 +103,8 @@ Task<error_code> Connection::receive(TimePoint deadline) {
   const asio::mutable_buffer room = make_room();
   TAYGA_CHECK(room.size() > 0);
   // A cancellation between two operations would be missed by the second.
-  if (co_await is_cancelled()) co_return asio::error::operation_aborted;
+  const bool cancelled = co_await is_cancelled();
+  if (cancelled) co_return asio::error::operation_aborted;
   arm(deadline);
   const auto [error, size] = co_await socket_.async_read_some(room, as_values);
   disarm();
@@ -125,7 +127,8 @@ Task<error_code> Connection::transmit(std::array<ByteView, 3> parts) {
       left += parts[i].size();
     }
     if (left == 0) co_return error_code{};
-    if (co_await is_cancelled()) co_return asio::error::operation_aborted;
+    const bool cancelled = co_await is_cancelled();
+    if (cancelled) co_return asio::error::operation_aborted;
     arm(Clock::now() + options_.write_stall_timeout);
     auto [error, size] = co_await socket_.async_write_some(buffers, as_values);
     disarm();
@@ -225,7 +228,8 @@ Task<void> Connection::run_handler(Request& request) {
     failure = e.what();
   }
   co_await asio::this_coro::throw_if_cancelled(false);
-  if (broken_ || co_await is_cancelled()) co_return;  // the usual end when the client has gone
+  const bool cancelled = co_await is_cancelled();
+  if (broken_ || cancelled) co_return;  // the usual end when the client has gone
   static log::SiteLimit limit{10, 60s};
   log::at(limit, log::Level::warn, "a request handler failed", log::field("what", failure));
 }
@@ -244,9 +248,11 @@ Task<void> Connection::watch_peer() {
   const auto body_read = co_await body_done_.wait();  // until then the handler itself reads
   if (body_read != async::WaitResult::signalled) co_return;
   co_await read_ahead();
-  if (co_await is_cancelled()) co_return;
+  bool cancelled = co_await is_cancelled();
+  if (cancelled) co_return;
   co_await wait_while_answer_moves();
-  if (co_await is_cancelled()) co_return;
+  cancelled = co_await is_cancelled();
+  if (cancelled) co_return;
   broken_ = true;
 }
 
@@ -263,7 +269,8 @@ Task<void> Connection::read_ahead() {
     const auto [error, size] = co_await socket_.async_read_some(room, as_values);
     end_ += size;
     stats_.received_bytes_total += size;
-    if (error || co_await is_cancelled()) co_return;
+    const bool cancelled = co_await is_cancelled();
+    if (error || cancelled) co_return;
   }
 }
 
@@ -274,7 +281,8 @@ Task<void> Connection::wait_while_answer_moves() {
     if (broken_) co_return;
     seen = sent_size_;
     (void)co_await async::sleep_for(options_.half_close_grace);
-    if (co_await is_cancelled()) co_return;
+    const bool cancelled = co_await is_cancelled();
+    if (cancelled) co_return;
   } while (sent_size_ != seen);
 }
 

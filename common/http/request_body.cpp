@@ -75,7 +75,8 @@ Task<Result<std::size_t>> RequestBody::read_decoded(std::span<std::byte> out) {
     connection_.consume(step->consumed);
     if (step->produced > 0 || decoder_.done()) co_return step->produced;
     if (may_continue_) {
-      if (const auto error = co_await say_continue()) co_return error;
+      const auto unsaid = co_await say_continue();
+      if (unsaid) co_return unsaid;
     }
     const auto error = co_await connection_.receive(deadline(async::Clock::now()));
     if (error == asio::error::timed_out) co_return HttpErrc::body_timeout;

@@ -70,7 +70,8 @@ Task<void> Server::Impl::run_accept(std::shared_ptr<Impl> self, tcp::acceptor& a
     if (error == asio::error::operation_aborted || self->stopping) co_return;
     static log::SiteLimit limit{1, 60s};
     log::at(limit, log::Level::warn, "cannot accept a connection", log::field("error", error));
-    if (co_await async::sleep_for(kAcceptRetryDelay)) co_return;
+    const error_code ended = co_await async::sleep_for(kAcceptRetryDelay);
+    if (ended) co_return;
   }
 }
 
@@ -126,7 +127,8 @@ Task<void> Server::Impl::run_stop(std::shared_ptr<Impl> self) {
   for (Connection* connection : self->connections) connection->drain();
   const TimePoint deadline = Clock::now() + self->options.drain_timeout;
   while (!self->connections.empty()) {
-    if (co_await self->connection_ended.wait(deadline) != async::WaitResult::signalled) break;
+    const async::WaitResult waited = co_await self->connection_ended.wait(deadline);
+    if (waited != async::WaitResult::signalled) break;
   }
   self->tasks.cancel();
   co_await self->tasks.join();

@@ -66,9 +66,31 @@ std::string describe(const grpc::Status& status) {
   return text;
 }
 
+/// Set when gRPC has made its last call; outlives the call itself.
+class DoneSignal {
+ public:
+  void set() {
+    const std::lock_guard lock{mutex_};
+    is_set_ = true;
+    changed_.notify_all();
+  }
+  void wait() {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [this] { return is_set_; });
+  }
+
+ private:
+  std::mutex mutex_;  // guards is_set_
+  std::condition_variable changed_;
+  bool is_set_ = false;
+};
+
 /// Lifetime: `self_` keeps the object until OnDone, whatever its owner does. A hold is kept from
 /// the start until reading has failed (or abandon), because reads and writes begin on our executor,
-/// not in gRPC's callbacks: without it OnDone could come between them.
+/// not in gRPC's callbacks: without it OnDone could come between them. The object must not die on
+/// one of gRPC's threads: with the last channel of a process these threads end, and one that ends
+/// itself frees its queue twice (gRPC 1.51). So a callback hands its reference to the executor and
+/// keeps none.
 class GrpcCall final : public SessionCall,
                        public grpc::ClientBidiReactor<v1::NodeMessage, v1::OrchestratorMessage>,
                        public std::enable_shared_from_this<GrpcCall> {
@@ -105,8 +127,7 @@ class GrpcCall final : public SessionCall,
   void abandon() override {
     context_.TryCancel();
     release_hold();
-    std::unique_lock lock{mutex_};
-    done_changed_.wait(lock, [this] { return is_done_; });
+    done_->wait();
   }
 
   // ---- on gRPC's threads ----
@@ -121,13 +142,13 @@ class GrpcCall final : public SessionCall,
   }
 
   void OnDone(const grpc::Status& status) override {
-    asio::post(executor_, [weak = handler_, reason = describe(status)] {
-      if (const auto handler = weak.lock()) handler->on_ended(reason);
+    const asio::any_io_executor executor = executor_;
+    const std::shared_ptr<DoneSignal> done = done_;
+    asio::post(executor, [self = std::move(self_), reason = describe(status)] {
+      if (const auto handler = self->handler_.lock()) handler->on_ended(reason);
     });
-    const std::shared_ptr<GrpcCall> keep = std::move(self_);
-    const std::lock_guard lock{mutex_};
-    is_done_ = true;
-    done_changed_.notify_all();
+    // From here on this object may be gone.
+    done->set();
   }
 
  private:
@@ -168,10 +189,7 @@ class GrpcCall final : public SessionCall,
   bool is_held_ = true;         // executor only
   bool is_writing_ = false;     // executor only
   std::shared_ptr<GrpcCall> self_;
-
-  std::mutex mutex_;  // guards is_done_
-  std::condition_variable done_changed_;
-  bool is_done_ = false;
+  const std::shared_ptr<DoneSignal> done_ = std::make_shared<DoneSignal>();
 };
 
 }  // namespace

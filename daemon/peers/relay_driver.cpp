@@ -353,14 +353,16 @@ async::Task<void> RelayDriver::shutdown(Duration grace) {
   });
   transport_.stop();
   while (!relay_.children(async::Clock::now()).empty()) {
-    if (co_await settled_.wait(grace_end) != async::WaitResult::signalled) break;
+    const async::WaitResult waited = co_await settled_.wait(grace_end);
+    if (waited != async::WaitResult::signalled) break;
   }
   stopping_ = true;
   ping_timer_.cancel();
   for (auto& [peer, link] : links_) link->close("shutting down");
   const TimePoint close_end = async::Clock::now() + kCloseTimeout;
   while (!links_.empty() || !surplus_.empty()) {
-    if (co_await settled_.wait(close_end) != async::WaitResult::signalled) break;
+    const async::WaitResult waited = co_await settled_.wait(close_end);
+    if (waited != async::WaitResult::signalled) break;
   }
   timer_.cancel();
   links_.clear();

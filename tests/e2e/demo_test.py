@@ -59,10 +59,13 @@ def main():
     parser.add_argument("--viewers", default="3")
     parser.add_argument("--relays", default="1")
     parser.add_argument("--duration", default="15")
+    parser.add_argument("--source", default="push")
+    parser.add_argument("--format", default="ts")
     options = parser.parse_args()
     before = {pid for pid, _ in processes()}
     done = subprocess.run([sys.executable, DEMO, "--bin", options.bin, "--viewers", options.viewers,
                            "--relays", options.relays, "--stripes", options.stripes,
+                           "--source", options.source, "--format", options.format,
                            "--duration", options.duration, "--submit-interval", "2s", "--json"],
                           stdout=subprocess.PIPE, text=True, timeout=300, check=False)
     if not done.stdout.strip():
