@@ -406,11 +406,12 @@ async::Task<void> App::Impl::handle_metrics(http::Request& request, http::Reques
 }
 
 async::Task<admin::Answer> App::Impl::handle_admin(std::string command, boost::json::object) {
-  if (command == "status") co_return boost::json::value{status_json(facts(), relay_, driver_)};
+  // Round brackets: in curly ones a JSON value becomes an array of one element.
+  if (command == "status") co_return boost::json::value(status_json(facts(), relay_, driver_));
   if (command == "peers") {
-    co_return boost::json::value{peers_json(relay_, driver_, async::Clock::now())};
+    co_return boost::json::value(peers_json(relay_, driver_, async::Clock::now()));
   }
-  if (command == "streams") co_return boost::json::value{streams_json(relay_)};
+  if (command == "streams") co_return boost::json::value(streams_json(relay_));
   co_return admin::Failure{"unknown_command", "taygad knows no command '" + command + "'"};
 }
 
