@@ -68,7 +68,7 @@ struct PublisherPool::Run {
 };
 
 PublisherPool::Upload::~Upload() {
-  if (!run_) return;  // moved from
+  if (!run_) return;  // finished, or moved from
   run_->publisher.abort(id_, now());
   run_->rearm();
 }
@@ -80,8 +80,10 @@ IngestResult<void> PublisherPool::Upload::append(ByteView bytes) {
 }
 
 IngestResult<void> PublisherPool::Upload::finish() {
-  auto taken = run_->publisher.finish(id_, now());
-  run_->rearm();
+  // From here on it is the publisher's: media that waits for its playlist must outlive this.
+  const auto run = std::exchange(run_, nullptr);
+  auto taken = run->publisher.finish(id_, now());
+  run->rearm();
   return taken;
 }
 

@@ -50,8 +50,9 @@ class PublisherPool {
     Upload(Upload&&) noexcept = default;
     Upload& operator=(Upload&&) = delete;
     ~Upload();
-    /// Errors as Publisher::append and Publisher::finish; the upload has then ended.
+    /// Errors as Publisher::append; the upload has then ended. Pre: not finished.
     IngestResult<void> append(ByteView bytes);
+    /// Errors as Publisher::finish. Once, and last.
     IngestResult<void> finish();
 
    private:
