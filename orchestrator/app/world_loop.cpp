@@ -16,8 +16,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::size_t kAllocationIdOffset = 24;       // common/wire/allocation.hpp
-constexpr std::size_t kRememberedStreamsMax = 2'048;  // then the removed ones are forgotten
+constexpr std::size_t kAllocationIdOffset = 24;  // common/wire/allocation.hpp
 
 WorldNow now_of_world() {
   const auto wall = async::Clock::wall_now().time_since_epoch();
@@ -227,6 +226,10 @@ void WorldLoop::keep_house(WorldNow now) {
       log::warn("the store is too busy to make the next epoch's secret; trying again");
     }
   }
+  if (now.mono >= tamper_forget_at_) {
+    tamper_reporters_.clear();
+    tamper_forget_at_ = now.mono + kTamperMemory;
+  }
   const std::uint32_t epoch = accounting_epoch(now.wall_ms);
   const bool turned = epoch != epoch_;
   if (!turned && !parts_.issuer.has_due(now.wall_ms)) return;
@@ -280,12 +283,7 @@ void WorldLoop::take(Inbox::Item item) {
 
 void WorldLoop::on_hello(const SessionInfo& session, Hello hello, WorldNow now) {
   const NodeRecord* known = world_.node(session.node);
-  if (known != nullptr && !known->ban_reason.empty()) {
-    parts_.gateway.push(session.id, BanNotice{known->ban_reason});
-    return parts_.gateway.close(session.id, CloseReason::banned, "banned: " + known->ban_reason);
-  }
-  hello.node.first_seen_ms = known != nullptr ? known->first_seen_ms : now.wall_ms;
-  hello.node.last_seen_ms = now.wall_ms;
+  if (known != nullptr && !known->ban_reason.empty()) return ban(session);
   const Result<void> taken = world_.on_hello(hello.node, std::move(hello.held), now);
   if (!taken) {
     return parts_.gateway.close(session.id, CloseReason::refused, taken.error().message());
@@ -328,7 +326,20 @@ void WorldLoop::on_tamper_report(const NodeId& reporter, const TamperReport& rep
   static log::SiteLimit limit{5, 60s};
   log::at(limit, log::Level::warn, "tampering reported", log::field("sender", accused),
           log::field("reporter", accuser), log::field("proven", proven));
-  if (proven) world_.on_tampering(report.sender, now);
+  if (!proven) return;
+  std::set<NodeId>& reporters = tamper_reporters_[report.sender];
+  reporters.insert(reporter);
+  if (reporters.size() < kTamperReportersMin) return;
+  tamper_reporters_.erase(report.sender);
+  world_.on_tampering(report.sender, now);
+  if (const SessionInfo* session = session_of(report.sender)) ban(*session);
+}
+
+/// Pre: the World knows the node.
+void WorldLoop::ban(const SessionInfo& session) {
+  const std::string reason = world_.node(session.node)->ban_reason;
+  parts_.gateway.push(session.id, BanNotice{reason});
+  parts_.gateway.close(session.id, CloseReason::banned, "banned: " + reason);
 }
 
 void WorldLoop::on_telemetry(const SessionInfo& session, Telemetry telemetry, WorldNow now) {
@@ -344,26 +355,12 @@ void WorldLoop::on_telemetry(const SessionInfo& session, Telemetry telemetry, Wo
 
 // ---- what the World decided ----
 
-/// A removed stream is pushed once more, to be dropped: its record must outlive its removal.
-const StreamRecord* WorldLoop::remember_stream(const StreamId& id) {
-  if (const StreamRecord* known = world_.stream(id)) {
-    return &streams_.insert_or_assign(id, *known).first->second;
-  }
-  if (streams_.size() > kRememberedStreamsMax) {
-    std::erase_if(streams_, [&](const auto& entry) {
-      return entry.first != id && world_.stream(entry.first) == nullptr;
-    });
-  }
-  const auto removed = streams_.find(id);
-  return removed == streams_.end() ? nullptr : &removed->second;
-}
-
 void WorldLoop::perform(World::PushAssignment output) {
   const SessionInfo* session = session_of(output.assignment.node);
   if (session == nullptr) return;
   NodeAssignment& target = output.assignment;
   const WorldNow now = now_of_world();
-  const StreamRecord* stream = remember_stream(target.stream);
+  const StreamRecord* stream = world_.stream(target.stream);
   if (stream == nullptr) return;
   const auto nodes = [this](const NodeId& id) { return world_.node(id); };
   const std::uint64_t signed_before = parts_.issuer.signed_total();

@@ -15,9 +15,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -28,6 +30,11 @@ namespace tayga::orch {
 
 inline constexpr Duration kSnapshotInterval = 250ms;
 inline constexpr Duration kHousekeepingInterval = 5s;
+/// A chunk does not say who sent it, so one child's word bans nobody: that takes so many children
+/// of the accused within kTamperMemory. Each has left it by itself long before.
+inline constexpr std::size_t kTamperReportersMin = 3;
+inline constexpr Duration kTamperMemory = 10min;
+
 /// Restored or made before the loop starts, and told to every node.
 struct WorldLoopOptions {
   WorldOptions world;
@@ -85,9 +92,9 @@ class WorldLoop final : public NodeSink {
   void on_hello(const SessionInfo& session, Hello hello, WorldNow now);
   void welcome(const SessionInfo& session, WorldNow now);
   void on_session_end(const SessionInfo& session, WorldNow now);
+  void ban(const SessionInfo& session);
   void on_tamper_report(const NodeId& reporter, const TamperReport& report, WorldNow now);
   void on_telemetry(const SessionInfo& session, Telemetry telemetry, WorldNow now);
-  const StreamRecord* remember_stream(const StreamId& id);
   [[nodiscard]] bool is_current(const SessionInfo& session) const;
   [[nodiscard]] const SessionInfo* session_of(const NodeId& node) const;
 
@@ -104,9 +111,10 @@ class WorldLoop final : public NodeSink {
   World world_;
   Inbox inbox_;
   std::unordered_map<NodeId, SessionInfo> sessions_;
-  std::map<StreamId, StreamRecord> streams_;  ///< as last pushed
   /// Pushed and not yet applied: (revision, when), for the latency of a revision.
   std::map<std::pair<NodeId, StreamId>, std::pair<std::uint64_t, TimePoint>> unapplied_;
+  std::map<NodeId, std::set<NodeId>> tamper_reporters_;  ///< by accused; bounded by its children
+  TimePoint tamper_forget_at_;
   std::size_t pushed_in_step_ = 0;
   std::uint32_t epoch_ = 0;
   bool snapshot_stale_ = true;

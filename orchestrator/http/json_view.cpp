@@ -182,8 +182,10 @@ std::string balances_json(const std::vector<Balance>& balances, const LedgerStor
     row["allocations"] = balance.allocations;
     return row;
   });
-  out["receipts"] = totals.receipts;
-  out["settled_bytes"] = totals.bytes;
+  json::object sums;
+  sums["receipts"] = totals.receipts;
+  sums["bytes"] = totals.bytes;
+  out["totals"] = std::move(sums);
   return json::serialize(out);
 }
 
