@@ -1,16 +1,16 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "common/base/bytes.hpp"
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
 #include "common/wire/receipt.hpp"
 #include "orchestrator/model/records.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace tayga::orch {
 
@@ -45,7 +45,8 @@ class LedgerStore {
  public:
   virtual ~LedgerStore() = default;
 
-  [[nodiscard]] virtual Result<std::optional<Account>> find_account(std::uint32_t epoch, const AllocationId& id) = 0;
+  [[nodiscard]] virtual Result<std::optional<Account>> find_account(std::uint32_t epoch,
+                                                                    const AllocationId& id) = 0;
   /// One atomic, synced batch: evidence appended to the log, running totals replaced by the larger
   /// one. An error means that nothing of the batch counts.
   [[nodiscard]] virtual Result<void> commit(const std::vector<SettledReceipt>& receipts) = 0;
@@ -57,7 +58,8 @@ class LedgerStore {
   };
   [[nodiscard]] virtual Result<Totals> totals() = 0;
   [[nodiscard]] virtual Result<std::vector<Balance>> balances() = 0;
-  [[nodiscard]] virtual Result<std::vector<Account>> accounts(const NodeId& sender, std::size_t max) = 0;
+  [[nodiscard]] virtual Result<std::vector<Account>> accounts(const NodeId& sender,
+                                                              std::size_t max) = 0;
 
   [[nodiscard]] virtual Result<void> put_node(const NodeRecord& node) = 0;
   [[nodiscard]] virtual Result<std::vector<NodeRecord>> load_nodes() = 0;
