@@ -16,7 +16,8 @@
 // own.
 #define TAYGA_BENCHES(X) \
   X(chunk_verify, "slice signatures and chunk hashes, as a relay checks them") \
-  X(fanout, "one relay thread feeding many children over real sockets")
+  X(fanout, "one relay thread feeding many children over real sockets") \
+  X(relay_forward, "the relay's core alone: one chunk to many children")
 
 namespace tayga::bench {
 
