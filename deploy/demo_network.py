@@ -343,11 +343,14 @@ submit_interval = "{self.options.submit_interval}"
     def collect(self):
         """Figures that need the daemons alive; then stops them from the leaves to the root."""
         self.encoder.stop()
-        self.relayed = self.wait_quiet()
+        self.wait_quiet()
+        self.relayed = 0
         self.streams = [s for node in self.viewers for s in (node.status("streams") or {"streams": []})["streams"]]
         live = [s for s in self.api("/api/v1/streams")["streams"] if s["name"] == STREAM]
         self.depth = live[0]["depth"] if live else 0
         for node in self.viewers + self.relays + [self.gateway]:
+            # Only now: when its siblings left it may have been given what they carried.
+            self.relayed += node.metrics()["tayga_relay_payload_received_bytes_total"]
             code = node.process.stop()
             if code != 0:
                 say(f"{node.name} ended with exit code {code}:\n{node.process.tail()}")
@@ -357,7 +360,7 @@ submit_interval = "{self.options.submit_interval}"
         return sum(node.metrics()["tayga_relay_payload_received_bytes_total"] for node in self.relays + self.viewers)
 
     def wait_quiet(self):
-        """The bytes that were relayed in all, once nothing is under way any more."""
+        """Until nothing is under way any more."""
         last = [-1.0]
 
         def quiet():
@@ -365,7 +368,6 @@ submit_interval = "{self.options.submit_interval}"
             return before == last[0] and before >= 0
 
         wait_for(quiet, "the last bytes to arrive", interval_s=0.5)
-        return last[0]
 
     def stop(self):
         for process in reversed(self.processes):

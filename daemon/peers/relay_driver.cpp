@@ -179,6 +179,7 @@ void RelayDriver::perform_one(relay::Relay::Action&& action) {
 }
 
 void RelayDriver::arm_timer() {
+  if (stopping_) return;
   const auto next = relay_.next_timeout();
   // An early wake-up costs less than re-arming at every chunk: only an earlier instant re-arms.
   if (!next || (armed_ && *armed_ <= *next)) return;
