@@ -172,7 +172,10 @@ int run(int argc, char** argv) {
     cli.exit(success);
     return static_cast<int>(ExitCode::ok);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "taygactl: %s; see taygactl --help\n", error.what());
+    const auto unknown = cli.remaining();
+    const std::string what =
+        unknown.empty() ? error.what() : "there is no command '" + unknown.front() + "'";
+    std::fprintf(stderr, "taygactl: %s; see taygactl --help\n", what.c_str());
     return static_cast<int>(ExitCode::usage);
   }
   if (version->parsed()) {

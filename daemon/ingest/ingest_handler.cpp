@@ -90,7 +90,7 @@ Task<void> IngestHandler::handle(http::Request& request, http::RequestBody& body
       // Viewers are behind the encoder: what it deletes may be what they play next.
       pool_.remove(name, path);
       http::Headers headers;
-      (void)co_await answer.send(204, std::move(headers), std::string_view{});
+      (void)co_await answer.send(204, std::move(headers), std::string_view());
       co_return;
     }
     case http::Method::get:
@@ -102,7 +102,7 @@ Task<void> IngestHandler::handle(http::Request& request, http::RequestBody& body
       break;
   }
   http::Headers headers{{"Allow", "PUT, POST, DELETE, GET, HEAD"}};
-  (void)co_await answer.send(405, std::move(headers), std::string_view{});
+  (void)co_await answer.send(405, std::move(headers), std::string_view());
 }
 
 Task<void> IngestHandler::upload(std::string name, std::string path, http::RequestBody& body,
@@ -145,7 +145,7 @@ Task<void> IngestHandler::upload(std::string name, std::string path, http::Reque
     co_return;
   }
   http::Headers headers;
-  (void)co_await answer.send(201, std::move(headers), std::string_view{});
+  (void)co_await answer.send(201, std::move(headers), std::string_view());
 }
 
 Task<void> IngestHandler::refuse(std::string name, IngestFailure failure,
@@ -167,7 +167,7 @@ Task<void> IngestHandler::read_back(std::string name, std::string path,
   const std::string text = *playlist;  // a new upload may replace it while we write
   http::Headers headers{{"Content-Type", std::string{http::mime_type(path)}},
                         {"Cache-Control", "no-cache"}};
-  (void)co_await answer.send(200, std::move(headers), std::string_view{text});
+  (void)co_await answer.send(200, std::move(headers), std::string_view(text));
 }
 
 }  // namespace tayga::ingest

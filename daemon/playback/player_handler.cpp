@@ -64,13 +64,13 @@ void PlayerHandler::apply_sessions() {
 Task<void> PlayerHandler::handle(http::Request& request, http::RequestBody&,
                                  http::ResponseWriter& answer) {
   if (request.method == http::Method::options) {
-    (void)co_await answer.send(204, preflight_fields(), std::string_view{});
+    (void)co_await answer.send(204, preflight_fields(), std::string_view());
     co_return;
   }
   if (request.method != http::Method::get && request.method != http::Method::head) {
     http::Headers headers = common_fields();
     headers.add("Allow", "GET, HEAD, OPTIONS");
-    (void)co_await answer.send(405, std::move(headers), std::string_view{});
+    (void)co_await answer.send(405, std::move(headers), std::string_view());
     co_return;
   }
   std::string_view rest = request.path;
@@ -116,7 +116,7 @@ Task<void> PlayerHandler::serve(Exchange exchange) {
     http::Headers headers = common_fields();
     headers.add("Location", std::string{kPrefix} + ingest::percent_encode_path(exchange.name) +
                                 "/" + std::string{kMasterName});
-    (void)co_await exchange.answer.send(302, std::move(headers), std::string_view{});
+    (void)co_await exchange.answer.send(302, std::move(headers), std::string_view());
     co_return;
   }
   if (exchange.path == kMasterName) {
@@ -186,7 +186,7 @@ Task<void> PlayerHandler::serve_master(Exchange& exchange) {
   headers.add("Cache-Control", "no-cache");
   headers.add("Location", std::string{kPrefix} + ingest::percent_encode_path(exchange.name) + "/" +
                               ingest::percent_encode_path(master));
-  (void)co_await exchange.answer.send(302, std::move(headers), std::string_view{});
+  (void)co_await exchange.answer.send(302, std::move(headers), std::string_view());
 }
 
 /// A playlist of track 0, when it is here.
@@ -257,7 +257,7 @@ Task<void> PlayerHandler::send_playlist(Exchange& exchange, std::string text) {
   http::Headers headers = common_fields();
   headers.add("Content-Type", "application/vnd.apple.mpegurl");
   headers.add("Cache-Control", "no-cache");
-  const auto sent = co_await exchange.answer.send(200, std::move(headers), std::string_view{text});
+  const auto sent = co_await exchange.answer.send(200, std::move(headers), std::string_view(text));
   if (!sent) co_return;
   ++exchange.stream->counters.playlists;
   if (exchange.request.method == http::Method::get) count_served(*exchange.stream, text.size());
@@ -270,7 +270,7 @@ Task<void> PlayerHandler::refuse(Exchange& exchange, unsigned status, std::strin
   headers.add("Cache-Control", "no-store");
   if (status == 503) headers.add("Retry-After", "2");
   text += '\n';
-  (void)co_await exchange.answer.send(status, std::move(headers), std::string_view{text});
+  (void)co_await exchange.answer.send(status, std::move(headers), std::string_view(text));
 }
 
 std::vector<PlayerHandler::StreamCounters> PlayerHandler::counters() const {
@@ -296,7 +296,7 @@ Task<void> PlayerHandler::send_list(const http::Request&, http::ResponseWriter& 
   http::Headers headers = common_fields();
   headers.add("Content-Type", "application/json");
   headers.add("Cache-Control", "no-store");
-  (void)co_await answer.send(200, std::move(headers), std::string_view{text});
+  (void)co_await answer.send(200, std::move(headers), std::string_view(text));
 }
 
 }  // namespace tayga::playback

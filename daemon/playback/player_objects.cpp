@@ -101,13 +101,13 @@ Task<void> PlayerHandler::send_whole(Exchange& exchange, Found found) {
   headers.add("Accept-Ranges", "bytes");
   const auto known = exchange.request.headers.get("If-None-Match");
   if (known && *known == make_etag(found.track, found.object)) {
-    (void)co_await exchange.answer.send(304, std::move(headers), std::string_view{});
+    (void)co_await exchange.answer.send(304, std::move(headers), std::string_view());
     co_return;
   }
   const auto range = http::parse_range(exchange.request.headers.get("Range"), size);
   if (!range) {
     headers.set("Content-Range", http::content_range_unsatisfied(size));
-    (void)co_await exchange.answer.send(416, std::move(headers), std::string_view{});
+    (void)co_await exchange.answer.send(416, std::move(headers), std::string_view());
     co_return;
   }
   std::uint64_t offset = 0;
