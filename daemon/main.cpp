@@ -2,10 +2,10 @@
 #include "common/crypto/ed25519.hpp"
 #include "common/log/log.hpp"
 #include "daemon/app.hpp"
+#include "daemon/control/grpc_runtime.hpp"
 #include "daemon/daemon_config.hpp"
 
 #include <CLI/CLI.hpp>
-#include <absl/synchronization/mutex.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -89,8 +89,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Debian builds Abseil with its deadlock detector on, and gRPC's own lock order trips it.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  const tayga::control::GrpcRuntime grpc;
   // A peer that goes away must end its session, not the process.
   std::signal(SIGPIPE, SIG_IGN);
   try {

@@ -71,7 +71,7 @@ FOREIGN = {
     "grpc": ["daemon/control", "orchestrator/rpc"],
     "google/protobuf": ["daemon/control", "orchestrator/rpc"],
     "tayga/v1/": ["daemon/control", "orchestrator/rpc"],
-    "absl/": ["daemon", "daemon/control", "orchestrator", "orchestrator/rpc"],
+    "absl/": ["daemon/control", "orchestrator/rpc"],
     "CLI/": ["daemon", "orchestrator"],
 }
 
