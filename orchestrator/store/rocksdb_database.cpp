@@ -16,7 +16,9 @@ namespace {
 constexpr std::array<const char*, kFamilies> kFamilyNames{"meta", "log", "acct", "nodes",
                                                           "streams"};
 constexpr double kBloomBitsPerKey = 10;  // most receipts are the first of their account
-constexpr int kFormatVersion = 5;        // the newest that RocksDB 7.8 reads
+/// Per family. After a full disk RocksDB goes on only when as much is free.
+constexpr std::size_t kWriteBufferBytes = std::size_t{16} * 1024 * 1024;
+constexpr int kFormatVersion = 5;  // the newest that RocksDB 7.8 reads
 
 rocksdb::DBOptions to_db_options(const RocksdbLedger::Options& options) {
   rocksdb::DBOptions db;
@@ -38,6 +40,7 @@ rocksdb::ColumnFamilyOptions to_family_options(const std::shared_ptr<rocksdb::Ca
   table.format_version = kFormatVersion;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
   rocksdb::ColumnFamilyOptions family;
+  family.write_buffer_size = kWriteBufferBytes;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   family.compression = rocksdb::kNoCompression;  // signatures and keys do not compress
   return family;

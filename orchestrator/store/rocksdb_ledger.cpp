@@ -155,6 +155,7 @@ Result<void> RocksdbLedger::Impl::may_write() {
   // Space may have been freed. Resume writes what memory holds to new files, so that no log with
   // a torn end is needed any more.
   const rocksdb::Status status = database_->db().Resume();
+  if (status.IsBusy()) return StoreErrc::no_space;  // RocksDB's own recovery is at it, every 5 s
   if (!status.ok()) return failed(to_store_errc(status), status.ToString());
   blocked_.reset();
   trouble.clear();

@@ -27,7 +27,8 @@ struct StoreOpenError {
 ///
 /// Receipts, streams and meta are synced before the call returns; a node's record is not, it is
 /// written again at its next hello. Balances and totals are kept in memory, read at open and moved
-/// with each commit. Full disk: calls answer no_space and the next write tries again. Any other
+/// with each commit. Full disk: calls answer no_space and later
+/// writes try again; it takes some seconds after space was freed. Any other
 /// failed write or sync: io until restart, because nobody knows what the disk holds. Fewer commits
 /// than were acknowledged: reads work, writes answer lost_commits. Not thread-safe.
 class RocksdbLedger final : public LedgerStore {
