@@ -18,6 +18,7 @@
 #include "orchestrator/http/api.hpp"
 #include "orchestrator/keys/network_keys.hpp"
 #include "orchestrator/rpc/grpc_gateway.hpp"
+#include "orchestrator/rpc/grpc_runtime.hpp"
 #include "orchestrator/store_opener.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -230,6 +231,7 @@ void Orchestrator::stop() {
 }  // namespace
 
 ExitCode serve(const Settings& settings) {
+  const GrpcRuntime grpc;
   std::signal(SIGPIPE, SIG_IGN);
   raise_file_limit();
   Orchestrator orchestrator{settings, load_keys(settings)};

@@ -6,8 +6,6 @@
 #include "orchestrator/keys/startup_error.hpp"
 #include "orchestrator/verb_client.hpp"
 
-#include <absl/synchronization/mutex.h>
-
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -94,8 +92,6 @@ ExitCode run(const SayCommand& command) {
 
 int main(int argc, char** argv) {
   using namespace tayga;
-  // Debian's gRPC aborts on lock orders of its own otherwise.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   orch::ExitCode code = orch::ExitCode::failed;
   try {
     crypto::init();

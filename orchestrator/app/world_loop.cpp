@@ -291,8 +291,9 @@ void WorldLoop::on_hello(const SessionInfo& session, Hello hello, WorldNow now) 
   sessions_.insert_or_assign(session.node, session);
   welcome(session, now);
   const auto who = [&] { return to_string(session.node); };
-  log::info("node connected", log::field("node", who), log::field("name", hello.node.name),
-            log::field("software", hello.node.software));
+  static log::SiteLimit limit{20, 60s};
+  log::at(limit, log::Level::info, "node connected", log::field("node", who),
+          log::field("name", hello.node.name), log::field("software", hello.node.software));
 }
 
 void WorldLoop::welcome(const SessionInfo& session, WorldNow now) {
@@ -312,7 +313,8 @@ void WorldLoop::on_session_end(const SessionInfo& session, WorldNow now) {
   unapplied_.erase(of_node, end);
   world_.on_disconnected(session.node, now);
   const auto who = [&] { return to_string(session.node); };
-  log::info("node disconnected", log::field("node", who));
+  static log::SiteLimit limit{20, 60s};
+  log::at(limit, log::Level::info, "node disconnected", log::field("node", who));
 }
 
 void WorldLoop::on_tamper_report(const NodeId& reporter, const TamperReport& report, WorldNow now) {

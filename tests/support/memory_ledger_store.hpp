@@ -3,6 +3,7 @@
 #include "orchestrator/ledger/ledger_store.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@ class MemoryLedgerStore final : public orch::LedgerStore {
  public:
   bool fail_reads = false;
   bool fail_commits = false;
+  std::atomic<bool> fail_records = false;  ///< any thread: nodes, streams and meta
   std::size_t commits = 0;
 
   Result<std::optional<orch::Account>> find_account(std::uint32_t epoch,
@@ -65,6 +67,7 @@ class MemoryLedgerStore final : public orch::LedgerStore {
     return found;
   }
   Result<void> put_node(const orch::NodeRecord& node) override {
+    if (fail_records) return failure();
     nodes_[node.id] = node;
     return {};
   }
@@ -74,10 +77,12 @@ class MemoryLedgerStore final : public orch::LedgerStore {
     return nodes;
   }
   Result<void> put_stream(const orch::StreamRecord& stream) override {
+    if (fail_records) return failure();
     streams_[stream.name] = stream;
     return {};
   }
   Result<void> erase_stream(const std::string& name) override {
+    if (fail_records) return failure();
     streams_.erase(name);
     return {};
   }
@@ -92,10 +97,11 @@ class MemoryLedgerStore final : public orch::LedgerStore {
     return std::optional<Bytes>{it->second};
   }
   Result<void> put_meta(const std::string& key, ByteView value) override {
+    if (fail_records) return failure();
     meta_[key] = Bytes{value.begin(), value.end()};
     return {};
   }
-  std::string last_error() const override { return fail_commits ? "made to fail" : ""; }
+  std::string last_error() const override { return fail_commits || fail_records ? "made to fail" : ""; }
 
  private:
   static error_code failure() {
