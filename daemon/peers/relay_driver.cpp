@@ -73,6 +73,7 @@ class RelayDriver::Link final : public transport::SessionHandler {
   [[nodiscard]] const transport::Session& session() const noexcept { return *session_; }
   [[nodiscard]] TimePoint since() const noexcept { return since_; }
   [[nodiscard]] bool is_up() const noexcept { return up_; }
+  [[nodiscard]] bool is_closing() const noexcept { return closing_; }
   void set_up(bool up) noexcept { up_ = up; }
 
  private:
@@ -196,6 +197,7 @@ void RelayDriver::on_timer() {
 }
 
 void RelayDriver::on_ping_time() {
+  if (stopping_) return;  // it was due already when shutdown() cancelled it
   ++ping_nonce_;
   const TimePoint at = async::Clock::now();
   for (auto& [peer, link] : links_) {
@@ -275,18 +277,23 @@ void RelayDriver::adopt(std::unique_ptr<transport::Session> session) {
   if (const auto found = links_.find(peer); found != links_.end()) {
     Link& old = *found->second;
     // When both ends dial at the same time each sees two sessions: both must keep the same one, the
-    // one that the lower id dialed. From the same dialer the newer one is the living one.
+    // one that the lower id dialed. From the same dialer the newer one is the living one. One that
+    // we closed already competes with none: the peer saw its end, and came back.
     const bool same_dialer = old.session().side() == link->session().side();
     const bool we_dialed = link->session().side() == transport::Side::dialer;
     const bool peer_is_lower = peer < options_.self;
-    const bool keep_new = same_dialer || (we_dialed ? !peer_is_lower : peer_is_lower);
+    const bool keep_new =
+        old.is_closing() || same_dialer || (we_dialed ? !peer_is_lower : peer_is_lower);
     if (!keep_new) {
       ++ended_.sessions_refused;
       return;
     }
     const bool was_up = old.is_up();
     old.set_up(false);
-    if (surplus_.size() >= kSurplusMax) surplus_.erase(surplus_.begin());
+    if (surplus_.size() >= kSurplusMax) {
+      count_ended(*surplus_.front());
+      surplus_.erase(surplus_.begin());
+    }
     surplus_.push_back(std::move(found->second));
     links_.erase(found);
     surplus_.back()->close("replaced by another session");
@@ -324,17 +331,21 @@ void RelayDriver::on_link_closed(Link& link, const transport::CloseInfo& info) {
   log::debug("peer session ended", log::field("peer", [&] { return short_string(peer); }),
              log::field("reason", transport::to_string(info.reason)),
              log::field("detail", info.detail));
-  const transport::SessionStats stats = link.session().stats();
-  ended_.bytes_in += stats.bytes_in;
-  ended_.bytes_out += stats.bytes_out;
+  count_ended(link);
   forget(link);
   input([&](relay::Relay& relay, relay::Now at) {
     if (was_up) {
       relay.on_peer_down(peer, to_loss(info.reason), at);
-    } else if (!links_.contains(peer)) {
+    } else if (!links_.contains(peer) && !dialing_.contains(peer)) {  // else: that one tells
       relay.on_connect_failed(peer, at);
     }
   });
+}
+
+void RelayDriver::count_ended(const Link& link) {
+  const transport::SessionStats stats = link.session().stats();
+  ended_.bytes_in += stats.bytes_in;
+  ended_.bytes_out += stats.bytes_out;
 }
 
 void RelayDriver::forget(Link& link) {
@@ -366,6 +377,8 @@ async::Task<void> RelayDriver::shutdown(Duration grace) {
     if (waited != async::WaitResult::signalled) break;
   }
   timer_.cancel();
+  for (const auto& [peer, link] : links_) count_ended(*link);
+  for (const auto& link : surplus_) count_ended(*link);
   links_.clear();
   surplus_.clear();
   dials_.cancel();

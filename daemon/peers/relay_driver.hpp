@@ -101,6 +101,7 @@ class RelayDriver {
   void adopt(std::unique_ptr<transport::Session> session);
   void on_link_hello(Link& link, const relay::Hello& hello);
   void on_link_closed(Link& link, const transport::CloseInfo& info);
+  void count_ended(const Link& link);
   void forget(Link& link);
   void on_ping_time();
 
