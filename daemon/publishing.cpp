@@ -38,6 +38,8 @@ Publishing::Publishing(boost::asio::any_io_executor executor, peers::RelayDriver
 Publishing::~Publishing() = default;
 
 void Publishing::on_offer(const control::PublishOffer& offer) {
+  // The control session outlives this while the daemon ends: a pull begun now would never end.
+  if (stopped_) return;
   if (!is_safe_name(offer.stream_name)) {
     log::warn("offer refused: the stream's name cannot be a file name",
               log::field("stream", offer.stream_name));
@@ -160,6 +162,7 @@ std::vector<std::string> Publishing::offered() const {
 }
 
 async::Task<void> Publishing::stop() {
+  stopped_ = true;
   pulls_.clear();
   co_await pool_.stop();
 }

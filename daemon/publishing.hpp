@@ -42,6 +42,7 @@ class Publishing final : public ingest::PublishTarget {
   /// The id of a stream that is published here now.
   [[nodiscard]] std::optional<StreamId> live_stream(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> offered() const;
+  /// Ends all pulls and publishers; offers that come later are ignored.
   async::Task<void> stop();
 
  private:
@@ -71,6 +72,7 @@ class Publishing final : public ingest::PublishTarget {
   Options options_;
   std::optional<NetworkId> network_;
   std::map<StreamId, Live> live_;
+  bool stopped_ = false;
   ingest::PublisherPool pool_;
   std::unique_ptr<http::Fetcher> fetcher_;  ///< made with the first origin
   std::map<std::string, Pull> pulls_;
