@@ -46,6 +46,8 @@ constexpr char kSoftware[] = "taygad/" TAYGA_VERSION;
 constexpr Duration kShutdownGrace = 1s;  ///< for children to move to other parents
 constexpr Duration kReceiptGrace = 3s;   ///< for the last receipts to be settled
 constexpr Duration kHttpDrain = 500ms;
+/// The orchestrator says what it offers right behind its welcome, without a word that it is all.
+constexpr Duration kOffersSettle = 3s;
 constexpr std::size_t kTasksMax = 16;
 
 transport::tls::TlsOptions transport_options(const DaemonConfig& config) {
@@ -199,6 +201,7 @@ class App::Impl final : public control::ControlEvents, public peers::RelayEvents
   Receipts receipts_;
   TelemetrySampler sampler_;
   Duration telemetry_interval_ = 1s;
+  TimePoint connected_at_{};
   metrics::Registry metrics_;
   http::Server player_server_;
   http::Server metrics_server_;
@@ -301,6 +304,7 @@ void App::Impl::on_connected(const control::Welcome& welcome) {
   driver_.input(
       [&](relay::Relay& relay, relay::Now) { relay.on_online_keys(welcome.online_keys); });
   if (publishing_) publishing_->set_network(welcome.network);
+  connected_at_ = async::Clock::now();
   telemetry_interval_ = welcome.telemetry_interval;
   receipts_.on_connected(welcome.receipt_submit_interval);
   log::info("connected to the orchestrator", log::field("host", config_.join.host));
@@ -441,9 +445,12 @@ async::Task<void> App::Impl::run_telemetry() {
   for (;;) {
     const error_code ended = co_await async::sleep_for(telemetry_interval_);
     if (ended) co_return;
+    const TimePoint now = async::Clock::now();
+    hub_.drop_unplayed(now);
     if (!control_.connected()) continue;
+    if (publishing_ && now - connected_at_ > kOffersSettle) publishing_->pool().set_offers_known();
     control_.send_telemetry(
-        sampler_.sample(relay_, driver_, hub_.served(), read_process_load(), async::Clock::now()));
+        sampler_.sample(relay_, driver_, hub_.served(), read_process_load(), now));
   }
 }
 

@@ -10,6 +10,9 @@ namespace {
 
 using playback::PlaybackErrc;
 
+/// Longer than any open() waits, and than players pause before they ask again.
+constexpr Duration kUnplayedMax = 30s;
+
 PlaybackErrc to_error(control::JoinRefusal reason) noexcept {
   switch (reason) {
     case control::JoinRefusal::no_such_stream:
@@ -40,24 +43,34 @@ async::Task<Result<StreamId>> StreamHub::open(std::string stream_name, TimePoint
     }
     slot = std::make_shared<Followed>(executor_);
     slot->name = stream_name;
-    if (const auto local = publishing_ ? publishing_->live_stream(stream_name) : std::nullopt) {
-      resolve(*slot, *local);
-    } else if (!parts_.control.join(stream_name, {kPresentationTrack})) {
+    const bool is_local = publishing_ && publishing_->live_stream(stream_name);
+    if (!is_local && !parts_.control.join(stream_name, {kPresentationTrack})) {
       followed_.erase(stream_name);
       co_return PlaybackErrc::no_capacity;
     }
   }
   const std::shared_ptr<Followed> followed = slot;  // it may be closed while we wait
+  followed->asked_at = async::Clock::now();
+  // Each time: its encoder may have begun since it was asked for, or have come back with a new key.
+  if (const auto local = publishing_ ? publishing_->live_stream(stream_name) : std::nullopt) {
+    if (followed->id != local) resolve(*followed, *local);
+  }
   while (!followed->id && !followed->refused) {
     const async::WaitResult waited = co_await followed->resolved.wait(deadline);
     if (waited == async::WaitResult::signalled) continue;
     if (followed->id || followed->refused) break;
     co_return parts_.control.connected() ? PlaybackErrc::timed_out : PlaybackErrc::no_orchestrator;
   }
-  if (followed->id) co_return *followed->id;
+  if (followed->id) {
+    followed->is_played = true;
+    co_return *followed->id;
+  }
   const PlaybackErrc refused = *followed->refused;
-  // The orchestrator forgets what it does not know: ask again with the next request.
-  if (refused != PlaybackErrc::not_live && followed_.contains(stream_name)) close(stream_name);
+  // The orchestrator forgets what it does not know: ask again with the next request. Another
+  // request may have begun to do so already.
+  const auto found = followed_.find(stream_name);
+  const bool is_current = found != followed_.end() && found->second == followed;
+  if (refused != PlaybackErrc::not_live && is_current) close(stream_name);
   co_return refused;
 }
 
@@ -83,11 +96,15 @@ void StreamHub::close(const std::string& stream_name) {
   const std::shared_ptr<Followed> followed = found->second;
   followed_.erase(found);
   parts_.control.leave(stream_name);
-  if (followed->id) {
-    parts_.driver.input([&](relay::Relay& relay, relay::Now now) {
-      relay.on_local_demand(*followed->id, {}, now);
-    });
+  if (followed->id) end_demand(*followed->id);
+}
+
+void StreamHub::drop_unplayed(TimePoint now) {
+  std::vector<std::string> names;
+  for (const auto& [name, followed] : followed_) {
+    if (!followed->is_played && now - followed->asked_at > kUnplayedMax) names.push_back(name);
   }
+  for (const std::string& name : names) close(name);
 }
 
 const relay::ObjectStore* StreamHub::objects(const StreamId& stream, TrackId track) const {
@@ -119,6 +136,7 @@ void StreamHub::on_join_refused(const std::string& name, control::JoinRefusal re
 }
 
 void StreamHub::resolve(Followed& followed, const StreamId& id) {
+  if (followed.id) end_demand(*followed.id);
   followed.id = id;
   followed.refused.reset();
   demand(followed);
@@ -131,6 +149,11 @@ void StreamHub::demand(const Followed& followed) {
   parts_.driver.input([&](relay::Relay& relay, relay::Now now) {
     relay.on_local_demand(*followed.id, followed.tracks, now);
   });
+}
+
+void StreamHub::end_demand(const StreamId& stream) {
+  parts_.driver.input(
+      [&](relay::Relay& relay, relay::Now now) { relay.on_local_demand(stream, {}, now); });
 }
 
 void StreamHub::on_progress(const StreamId& stream, TrackId track) {

@@ -43,6 +43,9 @@ class StreamHub final : public playback::StreamLibrary {
   void on_assignment(const relay::Assignment& assignment);
   void on_join_refused(const std::string& name, control::JoinRefusal reason);
   void on_progress(const StreamId& stream, TrackId track);
+  /// Leaves what was asked for and never came to be played, since no player will close it. About
+  /// once a second.
+  void drop_unplayed(TimePoint now);
 
   // playback::StreamLibrary
   async::Task<Result<StreamId>> open(std::string stream_name, TimePoint deadline) override;
@@ -64,12 +67,15 @@ class StreamHub final : public playback::StreamLibrary {
     std::optional<StreamId> id;
     std::optional<playback::PlaybackErrc> refused;
     std::vector<TrackId> tracks{kPresentationTrack};
-    async::Event resolved;  ///< pulsed when id or refused changed
-    async::Event changed;   ///< pulsed when objects changed
+    TimePoint asked_at{};
+    bool is_played = false;  ///< a player has its id: it ends with close()
+    async::Event resolved;   ///< pulsed when id or refused changed
+    async::Event changed;    ///< pulsed when objects changed
   };
 
   void resolve(Followed& followed, const StreamId& id);
   void demand(const Followed& followed);
+  void end_demand(const StreamId& stream);
   [[nodiscard]] Followed* find(const StreamId& stream);
 
   boost::asio::any_io_executor executor_;
