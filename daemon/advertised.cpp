@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -16,13 +17,17 @@ namespace {
 namespace ip = boost::asio::ip;
 
 constexpr std::size_t kEndpointsMax = 8;
+constexpr std::uint32_t kLinkLocal = 0xA9FE'0000;  ///< 169.254.0.0/16
+constexpr std::uint32_t kLinkLocalMask = 0xFFFF'0000;
 
 std::optional<ip::address> to_address(const sockaddr* address) {
   if (address == nullptr) return std::nullopt;
   if (address->sa_family == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, address, sizeof v4);
-    return ip::address_v4{ntohl(v4.sin_addr.s_addr)};
+    const ip::address_v4 out{ntohl(v4.sin_addr.s_addr)};
+    if ((out.to_uint() & kLinkLocalMask) == kLinkLocal) return std::nullopt;
+    return out;
   }
   if (address->sa_family == AF_INET6) {
     sockaddr_in6 v6{};

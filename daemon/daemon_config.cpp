@@ -48,7 +48,9 @@ transport::Endpoint read_endpoint(config::Section& section, std::string_view key
 }
 
 void read_roles(config::Section& root, DaemonConfig& out) {
-  for (const std::string& role : root.strings("roles", {"relay"})) {
+  const std::vector<std::string> roles = root.strings("roles", {"relay"});
+  if (roles.empty()) root.reject("roles", "name at least one of gateway, relay, viewer");
+  for (const std::string& role : roles) {
     if (role == "gateway") {
       out.gateway = true;
     } else if (role == "relay") {

@@ -18,6 +18,10 @@ void register_peers(metrics::Registry& registry, const MetricSources& from) {
                             [from] { return from.driver.traffic().bytes_in; });
   registry.counter_callback("tayga_peer_sessions_opened_total", "Peer sessions that were opened.",
                             [from] { return from.driver.traffic().sessions_opened; });
+  registry.counter_callback("tayga_peer_sessions_refused_total",
+                            "Peer sessions that were closed at once: another one exists, or it "
+                            "came before the network was known.",
+                            [from] { return from.driver.traffic().sessions_refused; });
   registry.gauge_callback("tayga_peer_sessions", "Peer sessions that are up.",
                           [from] { return static_cast<double>(from.driver.peers().size()); });
 }

@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <string>
+#include <variant>
 
 namespace {
 
