@@ -121,8 +121,7 @@ path = "{self.journal}"
 
     def wait_connected(self):
         def connected():
-            if not self.process.alive():
-                raise DemoError(f"{self.name} ended:\n{self.process.tail()}")
+            self.network.check_alive()
             status = self.status()
             return status if status and status["orchestrator"]["connected"] else None
 
@@ -241,8 +240,7 @@ submit_interval = "{self.options.submit_interval}"
         self.join_url = self.orchestrator_text("join-url").strip()
 
         def ready():
-            if not self.orchestrator.alive():
-                raise DemoError(f"the orchestrator ended:\n{self.orchestrator.tail()}")
+            self.check_alive()
             return subprocess.run([self.bin / "tayga-orchestrator", "healthcheck", "--socket",
                                    state / "orchestrator.sock"], capture_output=True, check=False).returncode == 0
 
@@ -304,9 +302,7 @@ submit_interval = "{self.options.submit_interval}"
     def wait_live(self):
         """Until every rendition has enough segments for a player to start from behind the edge."""
         def live():
-            for process in self.processes:
-                if not process.alive():
-                    raise DemoError(f"{process.name} ended:\n{process.tail()}")
+            self.check_alive()
             counts = collections.Counter(e["path"].split("/")[0] for e in self.gateway.journal_lines()
                                          if e["path"].endswith((".ts", ".m4s")))
             return len(counts) == len(LADDER) and min(counts.values()) >= 4
@@ -324,15 +320,18 @@ submit_interval = "{self.options.submit_interval}"
                        "--duration", str(self.options.duration), "--report", report,
                        "--save", viewer.state / "played.ts", "--check", "ffprobe"]
             self.clients.append((viewer, self.run(f"client-{i + 1}", command), report))
-        deadline = time.monotonic() + self.options.duration + READY_TIMEOUT_S
-        for _, client, _ in self.clients:
-            client.popen.wait(max(1.0, deadline - time.monotonic()))
-        self.check_alive()
+
+        def ended():
+            self.check_alive()
+            return not any(client.alive() for _, client, _ in self.clients)
+
+        wait_for(ended, "the players to end", self.options.duration + READY_TIMEOUT_S, interval_s=0.25)
         egress = self.gateway.metrics()
         self.origin_egress = sum(egress[n] - base[n] for n in ("tayga_peer_sent_bytes_total", "tayga_player_sent_bytes_total"))
         self.play_window = (started, time.time())
 
     def check_alive(self):
+        """DemoError when a program ended that should run until the end; players may."""
         clients = {client for _, client, _ in self.clients}
         for process in self.processes:
             if process not in clients and not process.alive():
@@ -482,7 +481,9 @@ def parse_options():
 
 def main():
     options = parse_options()
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup keeps its meaning
+            signal.signal(number, signal.default_int_handler)
     network = None
     try:
         network = Network(options)
@@ -507,6 +508,8 @@ def main():
         say(f"demo: {error}")
         return 1
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave the folder behind
         if network:
             network.stop()
 
