@@ -14,10 +14,18 @@
 
 // One line per bench: X(name, what it measures). Each is a function bench_NAME in a file of its
 // own.
+#ifdef TAYGA_BENCH_ORCHESTRATOR
+#define TAYGA_ORCHESTRATOR_BENCHES(X) \
+  X(receipts, "receipts verified and settled, durable before the answer") \
+  X(solver, "a stream's trees from nothing, and after a viewer left")
+#else
+#define TAYGA_ORCHESTRATOR_BENCHES(X)
+#endif
 #define TAYGA_BENCHES(X) \
   X(chunk_verify, "slice signatures and chunk hashes, as a relay checks them") \
   X(fanout, "one relay thread feeding many children over real sockets") \
-  X(relay_forward, "the relay's core alone: one chunk to many children")
+  X(relay_forward, "the relay's core alone: one chunk to many children") \
+  TAYGA_ORCHESTRATOR_BENCHES(X)
 
 namespace tayga::bench {
 
