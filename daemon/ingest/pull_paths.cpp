@@ -60,10 +60,15 @@ bool is_list(UriKind kind) noexcept {
 
 }  // namespace
 
-PullPaths::PullPaths(const HttpUrl& root)
-    : root_{root}, directory_{root.path.substr(0, root.path.rfind('/') + 1)} {
+PullPaths::PullPaths(const HttpUrl& root) {
+  rebase(root);
   const std::string plain = plain_path(root);
   root_path_ = is_playlist_path(plain) ? plain : "index.m3u8";
+}
+
+void PullPaths::rebase(const HttpUrl& url) {
+  root_ = url;
+  directory_ = url.path.substr(0, url.path.rfind('/') + 1);
 }
 
 /// Empty when the URL needs a name of ours.

@@ -23,6 +23,10 @@ class PullPaths {
   /// What stands for the root playlist itself.
   [[nodiscard]] const std::string& root_path() const noexcept { return root_path_; }
 
+  /// The root playlist was found at `url`, after redirects: what lies beside it there keeps its
+  /// relative path. root_path() stays.
+  void rebase(const HttpUrl& url);
+
   struct Resource {
     UriKind kind = UriKind::segment;
     HttpUrl url;

@@ -33,6 +33,7 @@ void PullPlan::on_playlist(FetchId id, const HttpUrl& url, std::string_view text
   if (!playlist) {
     return retry_later(*found, "not an HLS playlist: " + to_string(playlist.error()), now);
   }
+  if (found == &sources_.front()) paths_.rebase(url);
   const auto translated = paths_.translate(found->path, url, text, *playlist);
   if (const auto* media = std::get_if<MediaPlaylist>(&playlist->body)) {
     if (media->byte_ranges) {
@@ -103,9 +104,8 @@ void PullPlan::queue_new(Source& source, const MediaPlaylist& playlist,
   std::uint64_t sequence = first;
   for (const PullPaths::Resource& resource : translated.resources) {
     if (resource.kind == UriKind::map) {
-      const std::string url = to_string(resource.url);
-      const bool known = source.inits.contains(url) || inits.contains(url);
-      inits.insert(url);
+      const bool known = source.inits.contains(resource.path) || inits.contains(resource.path);
+      inits.insert(resource.path);
       if (!known) source.awaited.insert(queue_object(resource, now));
     } else if (resource.kind == UriKind::segment) {
       if (sequence++ < *source.next_sequence) continue;
@@ -163,11 +163,11 @@ void PullPlan::on_object_failed(FetchId id, std::string what, TimePoint now) {
   if (++object->attempts < limits_.attempts_max) {
     object->not_before = now + limits_.retry_min * (1U << (object->attempts - 1));
   } else {
-    const std::string url = to_string(object->url);
+    const std::string path = object->path;
     objects_.erase(object);
     ++counters_.gaps;
     settle(id);
-    for (Source& source : sources_) source.inits.erase(url);  // the next version asks again
+    for (Source& source : sources_) source.inits.erase(path);  // the next version asks again
   }
   start_fetches(now);
 }

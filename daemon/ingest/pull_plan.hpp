@@ -93,7 +93,7 @@ class PullPlan {
     unsigned failures = 0;
     std::string text;  // newest, as at the origin
     std::optional<std::uint64_t> next_sequence;
-    std::set<std::string> inits;             // URLs fetched or being fetched
+    std::set<std::string> inits;             // paths fetched or being fetched
     std::optional<PublishPlaylist> publish;  // waits for `awaited`
     std::set<FetchId> awaited;
     TimePoint publish_deadline;

@@ -126,6 +126,22 @@ TEST_CASE("init segments are fetched once, before the segments") {
   CHECK(b.answer(kRoot, list_of(0, 2, map)) == Strings{"learn i.m3u8", "get s1.ts"});
 }
 
+TEST_CASE("an origin that redirects to another edge each time keeps its names") {
+  Bench b{kRoot};
+  b.actions();
+  const std::string map = "#EXT-X-MAP:URI=\"init.mp4\"\n";
+  const auto redirected = [&](const std::string& edge, const std::string& text) {
+    b.plan.on_playlist(b.ids.at(kRoot), url_of(edge + "/i.m3u8"), text, b.now);
+    return b.actions();
+  };
+  CHECK(redirected("http://edge1/a", list_of(0, 1, map)) ==
+        Strings{"learn i.m3u8", "get init.mp4", "get s0.ts"});
+  CHECK(b.ids.contains("http://edge1/a/s0.ts"));
+  b.at(2s);
+  CHECK(redirected("http://edge2/b", list_of(0, 2, map)) == Strings{"learn i.m3u8", "get s1.ts"});
+  CHECK(b.ids.contains("http://edge2/b/s1.ts"));
+}
+
 TEST_CASE("segments that left the list before they were seen are a gap") {
   Bench b{kRoot};
   b.actions();
