@@ -36,20 +36,18 @@ def problems_of(report):
     return problems
 
 
-def left_running(pids_before):
-    """Processes of ours that outlived the demo."""
-    ours = ("taygad", "tayga-orchestr")
-    return [f"{pid} {name}" for pid, name in processes() if pid not in pids_before and name.startswith(ours)]
-
-
-def processes():
+def left_running():
+    """Processes of a demo network that outlived it: their command lines name its folder."""
+    left = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-            if state != "Z":
-                yield pid, Path(f"/proc/{pid}/comm").read_text().strip()
+            command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
         except OSError:
             continue  # it ended between the listing and the look
+        if state != "Z" and "tayga-demo-" in command:
+            left.append(f"{pid} {command[:120]}")
+    return left
 
 
 def main():
@@ -62,7 +60,6 @@ def main():
     parser.add_argument("--source", default="push")
     parser.add_argument("--format", default="ts")
     options = parser.parse_args()
-    before = {pid for pid, _ in processes()}
     done = subprocess.run([sys.executable, DEMO, "--bin", options.bin, "--viewers", options.viewers,
                            "--relays", options.relays, "--stripes", options.stripes,
                            "--source", options.source, "--format", options.format,
@@ -75,7 +72,7 @@ def main():
     problems = problems_of(report)
     if done.returncode != 0:
         problems.append(f"the demo ended with exit code {done.returncode}")
-    problems += [f"left running: {process}" for process in left_running(before)]
+    problems += [f"left running: {process}" for process in left_running()]
     for problem in problems:
         print("FAILED:", problem)
     return 1 if problems else 0
