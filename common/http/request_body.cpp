@@ -91,7 +91,8 @@ Task<Result<std::string>> RequestBody::read_all() {
   for (;;) {
     const std::size_t before = text.size();
     text.resize(before + kPieceSize);
-    const auto size = co_await read_some(std::as_writable_bytes(std::span{text}.subspan(before)));
+    const std::span piece = std::as_writable_bytes(std::span{text}.subspan(before));
+    const auto size = co_await read_some(piece);
     if (!size) co_return size.error();
     text.resize(before + *size);
     if (*size == 0) co_return text;
