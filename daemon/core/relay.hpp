@@ -161,6 +161,8 @@ class Relay {
   void on_publish_stopped(const StreamId& stream, Now now);
 
   // Peers. At most one session per peer: the shell closes the surplus one before it tells us.
+  /// Again for a peer that is up: another session replaced its old one. What was asked there is
+  /// asked again, and nothing is reported as lost.
   void on_peer_up(const NodeId& peer, Now now);
   void on_connect_failed(const NodeId& peer, Now now);
   void on_peer_down(const NodeId& peer, LossReason reason, Now now);

@@ -153,6 +153,7 @@ class Relay::Impl {
             LossReason reason);
   void lose_all(const Peer& peer, LossReason reason);
   void take_down(Peer& peer, LossReason reason, Now now);
+  void forget_session(Peer& peer, Now now);
   void disconnect(Peer& peer, std::string why, LossReason reason, Now now);
   void on_subscribe_ok(Peer& from, const SubscribeOk& message, Now now);
   void on_subscribe_refused(Peer& from, const SubscribeRefused& message, Now now);

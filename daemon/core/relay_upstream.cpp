@@ -297,7 +297,8 @@ void Relay::Impl::back_off(Peer& peer, Now now) {
 
 void Relay::Impl::on_peer_up(const NodeId& node, Now now) {
   Peer& peer = peer_of(node);
-  if (peer.up()) take_down(peer, LossReason::reset, now);  // its state belongs to the old session
+  // Another session of a peer that is up replaces it: the peer did not go away, so nothing is lost.
+  if (peer.up()) forget_session(peer, now);
   peer.connecting = false;
   peer.session = next_session_++;
   peer.leaves_at.reset();
@@ -346,6 +347,11 @@ void Relay::Impl::lose_all(const Peer& peer, LossReason reason) {
 
 void Relay::Impl::take_down(Peer& peer, LossReason reason, Now now) {
   lose_all(peer, reason);
+  forget_session(peer, now);
+  back_off(peer, now);
+}
+
+void Relay::Impl::forget_session(Peer& peer, Now now) {
   for_each_link(peer, [&](const StreamState&, const TrackState&, UpLink& link) {
     link.sent = link.sent_standby = link.confirmed = link.retired = link.gap = 0;
     link.allocation = {};
@@ -358,7 +364,6 @@ void Relay::Impl::take_down(Peer& peer, LossReason reason, Now now) {
   peer.dropped_counted = 0;
   issuer_.on_sender_gone(peer.id, now);
   flush_receipts();
-  back_off(peer, now);
   dirty_ = true;
 }
 

@@ -75,6 +75,8 @@ class RelayDriver::Link final : public transport::SessionHandler {
   [[nodiscard]] bool is_up() const noexcept { return up_; }
   [[nodiscard]] bool is_closing() const noexcept { return closing_; }
   void set_up(bool up) noexcept { up_ = up; }
+  [[nodiscard]] bool is_known_up() const noexcept { return known_up_; }
+  void set_known_up(bool known) noexcept { known_up_ = known; }
 
  private:
   void on_control(ByteView payload) {
@@ -102,7 +104,8 @@ class RelayDriver::Link final : public transport::SessionHandler {
   RelayDriver& driver_;
   std::unique_ptr<transport::Session> session_;
   TimePoint since_;
-  bool up_ = false;  // hello exchanged, the relay knows
+  bool up_ = false;        // hello exchanged on this session
+  bool known_up_ = false;  // the relay believes that the peer is up, by this session or its last
   bool closing_ = false;
 };
 
@@ -207,6 +210,9 @@ void RelayDriver::on_ping_time() {
       link->close("no hello in time");
     }
   }
+  for (auto& link : surplus_) {
+    if (at - link->since() > options_.hello_timeout) link->close("surplus session");
+  }
   ping_timer_.expires_after(options_.ping_interval);
   ping_timer_.async_wait([this](error_code ec) {
     if (!ec) on_ping_time();
@@ -285,23 +291,21 @@ void RelayDriver::adopt(std::unique_ptr<transport::Session> session) {
     const bool keep_new =
         old.is_closing() || same_dialer || (we_dialed ? !peer_is_lower : peer_is_lower);
     if (!keep_new) {
+      // Not closed here: the peer closes it when it takes the other one. Until then an end would
+      // look to it as if its dial had failed.
       ++ended_.sessions_refused;
+      retire(std::move(link));
+      surplus_.back()->start();
       return;
     }
-    const bool was_up = old.is_up();
+    // The relay goes on believing that the peer is up: the new session says hello, or ends, and
+    // then it is told. A loss reported here would make the orchestrator avoid a living parent.
+    link->set_known_up(old.is_known_up());
     old.set_up(false);
-    if (surplus_.size() >= kSurplusMax) {
-      count_ended(*surplus_.front());
-      surplus_.erase(surplus_.begin());
-    }
-    surplus_.push_back(std::move(found->second));
+    old.set_known_up(false);
+    retire(std::move(found->second));
     links_.erase(found);
     surplus_.back()->close("replaced by another session");
-    if (was_up) {
-      input([&](relay::Relay& relay, relay::Now at) {
-        relay.on_peer_down(peer, relay::LossReason::closed, at);
-      });
-    }
   }
   Link& added = *link;
   links_.insert_or_assign(peer, std::move(link));
@@ -313,6 +317,14 @@ void RelayDriver::adopt(std::unique_ptr<transport::Session> session) {
   added.send(hello);
 }
 
+void RelayDriver::retire(std::unique_ptr<Link> link) {
+  if (surplus_.size() >= kSurplusMax) {
+    count_ended(*surplus_.front());
+    surplus_.erase(surplus_.begin());
+  }
+  surplus_.push_back(std::move(link));
+}
+
 void RelayDriver::on_link_hello(Link& link, const relay::Hello& hello) {
   if (link.is_up()) return link.close("second hello");
   if (hello.network != network_) return link.close("another network");
@@ -320,6 +332,7 @@ void RelayDriver::on_link_hello(Link& link, const relay::Hello& hello) {
   const auto found = links_.find(peer);
   if (found == links_.end() || found->second.get() != &link) return;  // replaced meanwhile
   link.set_up(true);
+  link.set_known_up(true);
   log::debug("peer session up", log::field("peer", [&] { return short_string(peer); }),
              log::field("software", hello.software));
   input([&](relay::Relay& relay, relay::Now at) { relay.on_peer_up(peer, at); });
@@ -327,14 +340,14 @@ void RelayDriver::on_link_hello(Link& link, const relay::Hello& hello) {
 
 void RelayDriver::on_link_closed(Link& link, const transport::CloseInfo& info) {
   const NodeId peer = link.session().peer();
-  const bool was_up = link.is_up();
+  const bool known_up = link.is_known_up();
   log::debug("peer session ended", log::field("peer", [&] { return short_string(peer); }),
              log::field("reason", transport::to_string(info.reason)),
              log::field("detail", info.detail));
   count_ended(link);
   forget(link);
   input([&](relay::Relay& relay, relay::Now at) {
-    if (was_up) {
+    if (known_up) {
       relay.on_peer_down(peer, to_loss(info.reason), at);
     } else if (!links_.contains(peer) && !dialing_.contains(peer)) {  // else: that one tells
       relay.on_connect_failed(peer, at);

@@ -99,6 +99,7 @@ class RelayDriver {
   async::Task<void> run_dial(NodeId peer, std::vector<transport::Endpoint> endpoints);
   [[nodiscard]] std::vector<transport::Endpoint> addresses_of(const NodeId& peer) const;
   void adopt(std::unique_ptr<transport::Session> session);
+  void retire(std::unique_ptr<Link> link);
   void on_link_hello(Link& link, const relay::Hello& hello);
   void on_link_closed(Link& link, const transport::CloseInfo& info);
   void count_ended(const Link& link);
@@ -113,7 +114,7 @@ class RelayDriver {
   std::optional<NetworkId> network_;
   std::map<StreamId, std::map<NodeId, std::vector<transport::Endpoint>>> addresses_;
   std::map<NodeId, std::unique_ptr<Link>> links_;  ///< at most one per peer
-  std::vector<std::unique_ptr<Link>> surplus_;     ///< closing, replaced by another session
+  std::vector<std::unique_ptr<Link>> surplus_;     ///< competing with one in links_, or replaced
   std::map<NodeId, bool> dialing_;
   PeerTraffic ended_;
   boost::asio::steady_timer timer_;

@@ -197,6 +197,28 @@ TEST_CASE("viewers continue without a hole when their relay dies in the middle o
   REQUIRE_FALSE(viewer.lost().empty());
 }
 
+TEST_CASE("two nodes that are each other's parent dial at once and lose nothing") {
+  for (int round = 0; round < 10; ++round) {  // which id is the lower one is chance
+    io_context io;
+    TestNetwork network{2};
+    TestNode gateway{io, network};
+    TestNode left{io, network};
+    TestNode right{io, network};
+    TestPublisher publisher{gateway, network, 7};
+    left.play();
+    right.play();
+    left.follow({&right, &gateway});
+    right.follow({&gateway, &left});
+    for (int i = 0; i < 3; ++i) publisher.publish(kSegmentSize);
+
+    REQUIRE(run_until(io, 10s, [&] {
+      return left.played() == publisher.published() && right.played() == publisher.published();
+    }));
+    CHECK(left.lost().empty());
+    CHECK(right.lost().empty());
+  }
+}
+
 TEST_CASE("a child that takes nothing loses its oldest objects and slows nobody") {
   io_context io;
   TestNetwork network{1};

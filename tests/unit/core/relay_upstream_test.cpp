@@ -172,6 +172,19 @@ TEST_CASE("a parent that could not be reached is reported") {
   CHECK(lost[0].reason == LossReason::connect_failed);
 }
 
+TEST_CASE("a parent whose session is replaced is no loss: the same stripes are asked for again") {
+  Rig rig;
+  rig.join_parent();
+  (void)rig.take<Relay::ParentLost>();
+  const std::size_t asked = rig.sent<relay::Subscribe>(rig.parent.node_id()).size();
+  rig.up(rig.parent.node_id());
+  CHECK(rig.take<Relay::ParentLost>().empty());
+  CHECK(rig.sent<relay::Subscribe>(rig.parent.node_id()).size() == 1);
+  CAPTURE(asked);
+  rig.confirm(rig.parent.node_id(), 1);
+  CHECK(rig.relay.stripes().at(0).subscribed);
+}
+
 TEST_CASE("a parent that gives neither chunk nor head for two seconds is lost") {
   Rig rig;
   rig.join_parent();
