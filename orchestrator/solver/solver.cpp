@@ -1,11 +1,13 @@
 #include "orchestrator/solver/solver.hpp"
 
 #include "common/base/check.hpp"
+#include "orchestrator/solver/forest.hpp"
 #include "orchestrator/solver/home_stripes.hpp"
 #include "orchestrator/solver/node_table.hpp"
 #include "orchestrator/solver/tree_plan.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
 namespace tayga::orch {
@@ -33,14 +35,6 @@ std::uint64_t home_hash(const NodeId& node, TrackId track) {
   return hash ^ (hash >> 32);
 }
 
-struct PlacedTree {
-  TrackId track;
-  unsigned stripe = 0;
-  std::uint64_t rate_bps = 0;
-  std::vector<NodeIndex> parent;  ///< kNoNode: not in the tree
-  std::vector<unsigned> depth;    ///< gateways 0
-};
-
 /// Places the trees of a stream one after another: tracks by falling bitrate, then stripes. Each
 /// takes its uplink from what the ones before left.
 class Solver {
@@ -48,46 +42,58 @@ class Solver {
   explicit Solver(const SolverInput& input)
       : input_{input}, stripes_{input.demand.stripe_count}, table_{input} {
     TAYGA_CHECK(stripes_ > 0 && stripes_ <= kStripeCountMax);
+    std::vector<NodeIndex>& gateways = rules_.gateways;
     for (const NodeId& gateway : input.demand.gateways) {
       const NodeIndex index = table_.find(gateway);
-      if (index != kNoNode) gateways_.push_back(index);
+      if (index != kNoNode) gateways.push_back(index);
     }
-    std::sort(gateways_.begin(), gateways_.end());
-    gateways_.erase(std::unique(gateways_.begin(), gateways_.end()), gateways_.end());
+    std::sort(gateways.begin(), gateways.end());
+    gateways.erase(std::unique(gateways.begin(), gateways.end()), gateways.end());
+    rules_.stripe_count = stripes_;
+    rules_.depth_max = input.depth_max;
+    rules_.gateway_copies = input.gateway_copies;
     collect_demands();
   }
 
   SolverPlan run() {
-    for (const Demand& demand : demands_) reserved_bps_ += demand.rate_bps * stripes_;
-    for (const Demand& demand : demands_) place_track(demand);
-    admit_leaves();
-    return make_plan();
+    std::optional<Forest> standing;
+    if (!input_.current.upstream.empty()) {
+      standing = standing_forest(table_, rules_, demands_, input_.current);
+    }
+    Forest planned = plan_forest();
+    // As good, then as planned: it looks at round trips where a newcomer hangs, the other does not.
+    if (standing && score(*standing) < score(planned)) return make_plan(*standing);
+    return make_plan(planned);
   }
 
  private:
-  struct Demand {
-    TrackRecord track;
-    std::uint64_t rate_bps = 0;  ///< per stripe
-    std::vector<NodeIndex> viewers;
-  };
   struct Attempt {
     NodeTable table;
     std::vector<PlacedTree> trees;
     std::vector<NodeIndex> unplaced;  ///< in some stripe
   };
 
-  [[nodiscard]] bool is_gateway(NodeIndex node) const {
-    return std::binary_search(gateways_.begin(), gateways_.end(), node);
+  Forest plan_forest() {
+    for (const TrackDemand& demand : demands_) reserved_bps_ += demand.rate_bps * stripes_;
+    for (const TrackDemand& demand : demands_) place_track(demand);
+    Forest forest{std::move(table_), std::move(trees_), std::move(unserved_)};
+    // Whoever's own track left no room in one stripe may fit into what all tracks left over.
+    admit_leaves(forest, rules_);
+    return forest;
+  }
+
+  [[nodiscard]] ForestScore score(const Forest& forest) const {
+    return score_forest(forest, rules_, demands_, input_.current);
   }
 
   void collect_demands() {
-    std::map<TrackId, Demand> by_track;
+    std::map<TrackId, TrackDemand> by_track;
     for (const TrackRecord& track : input_.demand.tracks) {
-      by_track[track.id] = Demand{track, stripe_rate_bps(track, stripes_), {}};
+      by_track[track.id] = TrackDemand{track, stripe_rate_bps(track, stripes_), {}};
     }
     for (const auto& [id, tracks] : input_.demand.viewers) {
       const NodeIndex viewer = table_.find(id);
-      if (viewer == kNoNode || is_gateway(viewer)) continue;
+      if (viewer == kNoNode || rules_.is_gateway(viewer)) continue;
       for (const TrackId track : tracks) {
         const auto it = by_track.find(track);
         if (it != by_track.end()) it->second.viewers.push_back(viewer);
@@ -101,19 +107,21 @@ class Solver {
       if (track == kPresentationTrack) presentation_rate_bps_ = demand.rate_bps;
       demands_.push_back(std::move(demand));
     }
-    const auto heavier = [](const Demand& a, const Demand& b) { return a.rate_bps > b.rate_bps; };
+    const auto heavier = [](const TrackDemand& a, const TrackDemand& b) {
+      return a.rate_bps > b.rate_bps;
+    };
     std::stable_sort(demands_.begin(), demands_.end(), heavier);
   }
 
   /// Whoever takes a child of a heavy track serves it the presentation track as well: room for
   /// both is kept, or the small one would need another parent.
-  [[nodiscard]] std::uint64_t slot_rate_bps(const Demand& demand) const {
+  [[nodiscard]] std::uint64_t slot_rate_bps(const TrackDemand& demand) const {
     if (demand.track.id == kPresentationTrack) return demand.rate_bps;
     return demand.rate_bps + presentation_rate_bps_;
   }
 
   /// Admission is all stripes or none: a viewer that misses one stripe gives back the others.
-  void place_track(const Demand& demand) {
+  void place_track(const TrackDemand& demand) {
     std::vector<NodeIndex> viewers = demand.viewers;
     Attempt attempt = try_track(demand, viewers);
     for (unsigned round = 0; !attempt.unplaced.empty(); ++round) {
@@ -139,7 +147,7 @@ class Solver {
     reserved_bps_ -= demand.rate_bps * stripes_;
   }
 
-  Attempt try_track(const Demand& demand, const std::vector<NodeIndex>& viewers) const {
+  Attempt try_track(const TrackDemand& demand, const std::vector<NodeIndex>& viewers) const {
     Attempt attempt{table_, {}, {}};
     const std::vector<std::uint32_t> homes = homes_of(demand, viewers);
     std::vector<NodeIndex> placeable = viewers;
@@ -163,7 +171,7 @@ class Solver {
     return attempt;
   }
 
-  [[nodiscard]] std::vector<std::uint32_t> homes_of(const Demand& demand,
+  [[nodiscard]] std::vector<std::uint32_t> homes_of(const TrackDemand& demand,
                                                     const std::vector<NodeIndex>& viewers) const {
     std::map<NodeIndex, std::uint32_t> current_home;
     for (const auto& [child, links] : input_.current.upstream) {
@@ -186,11 +194,11 @@ class Solver {
     return choose_homes(candidates, stripes_);
   }
 
-  [[nodiscard]] TreeSpec spec_of(const Demand& demand, const std::vector<NodeIndex>& viewers,
+  [[nodiscard]] TreeSpec spec_of(const TrackDemand& demand, const std::vector<NodeIndex>& viewers,
                                  const NodeTable& table, unsigned stripe) const {
     TreeSpec spec;
     spec.rate_bps = demand.rate_bps;
-    spec.gateways = gateways_;
+    spec.gateways = rules_.gateways;
     spec.viewers = viewers;
     spec.copies = input_.gateway_copies;
     spec.depth_max = input_.depth_max;
@@ -207,7 +215,7 @@ class Solver {
     return spec;
   }
 
-  void set_slots(const Demand& demand, TreeSpec& spec, const std::vector<NodeIndex>& viewers,
+  void set_slots(const TrackDemand& demand, TreeSpec& spec, const std::vector<NodeIndex>& viewers,
                  const std::vector<std::uint32_t>& homes, const NodeTable& table,
                  unsigned stripe) const {
     std::vector<bool> is_viewer(table.size(), false);
@@ -221,7 +229,7 @@ class Solver {
                                     table[viewer].uplink_left_bps, slot_rate_bps(demand));
     }
     for (NodeIndex node = 0; node < table.size(); ++node) {
-      if (!table[node].can_relay || is_gateway(node)) continue;
+      if (!table[node].can_relay || rules_.is_gateway(node)) continue;
       if (is_viewer[node] && !is_placeable[node]) continue;
       // A relay serves every stripe: each gets its part of what is left, and what it leaves over
       // goes to the next ones.
@@ -235,11 +243,12 @@ class Solver {
   }
 
   /// A gateway's first copies of the trees to come are kept for them.
-  void set_gateway_slots(const Demand& demand, TreeSpec& spec, const std::vector<bool>& members,
-                         const NodeTable& table, unsigned stripe) const {
+  void set_gateway_slots(const TrackDemand& demand, TreeSpec& spec,
+                         const std::vector<bool>& members, const NodeTable& table,
+                         unsigned stripe) const {
     const std::uint64_t reserved_bps = reserved_bps_ - demand.rate_bps * (stripe + 1);
     std::uint64_t left_bps = reserved_bps;
-    for (const NodeIndex gateway : gateways_) {
+    for (const NodeIndex gateway : rules_.gateways) {
       const std::uint64_t uplink_bps = table[gateway].uplink_left_bps;
       const std::uint64_t kept_bps = std::min(left_bps, uplink_bps);
       left_bps -= kept_bps;
@@ -270,73 +279,31 @@ class Solver {
     std::sort(spec.relays.begin(), spec.relays.end(), stronger);
   }
 
-  /// Last: whoever was refused, because its own track left no room in one stripe, may fit as a leaf
-  /// into what all tracks left over. Being served counts more than the parents' home stripes.
-  void admit_leaves() {
-    // Who is admitted may carry the next one: again until nothing changes.
-    for (std::size_t before = unserved_.size() + 1; unserved_.size() < before;) {
-      before = unserved_.size();
-      std::erase_if(unserved_, [this](const auto& refused) {
-        return admit_leaf(refused.first, refused.second);
-      });
-    }
-  }
-
-  bool admit_leaf(NodeIndex viewer, TrackId track) {
-    std::vector<std::pair<PlacedTree*, NodeIndex>> places;
-    NodeTable table = table_;
-    for (PlacedTree& tree : trees_) {
-      // As a relay for others it may have the stripe already.
-      if (tree.track != track || tree.parent[viewer] != kNoNode) continue;
-      const NodeIndex parent = leaf_parent(tree, table, viewer);
-      if (parent == kNoNode) return false;
-      table.take(parent, viewer, tree.rate_bps);
-      places.emplace_back(&tree, parent);
-    }
-    for (const auto& [tree, parent] : places) {
-      tree->parent[viewer] = parent;
-      tree->depth[viewer] = tree->depth[parent] + 1;
-    }
-    table_ = std::move(table);
-    return true;
-  }
-
-  [[nodiscard]] NodeIndex leaf_parent(const PlacedTree& tree, const NodeTable& table,
-                                      NodeIndex viewer) const {
-    NodeIndex best = kNoNode;
-    for (NodeIndex node = 0; node < table.size(); ++node) {
-      if (node == viewer || table[node].uplink_left_bps < tree.rate_bps) continue;
-      if (!is_gateway(node) && tree.parent[node] == kNoNode) continue;
-      if (tree.depth[node] >= input_.depth_max || table.is_avoided(viewer, node)) continue;
-      if (table[node].children_left == 0 && !table[node].children.contains(viewer)) continue;
-      if (best == kNoNode || tree.depth[node] < tree.depth[best]) best = node;
-    }
-    return best;
-  }
-
-  [[nodiscard]] SolverPlan make_plan() const {
+  static SolverPlan make_plan(const Forest& forest) {
     SolverPlan plan;
-    for (const PlacedTree& tree : trees_) {
+    const NodeTable& table = forest.table;
+    for (const PlacedTree& tree : forest.trees) {
+      const StripeIndex stripe{static_cast<std::uint8_t>(tree.stripe)};
       for (NodeIndex node = 0; node < tree.parent.size(); ++node) {
         if (tree.parent[node] == kNoNode) continue;
-        plan.upstream[table_[node].id].push_back(
-            UpstreamLink{tree.track, StripeIndex{static_cast<std::uint8_t>(tree.stripe)},
-                         table_[tree.parent[node]].id});
+        const NodeId parent = table[tree.parent[node]].id;
+        plan.upstream[table[node].id].push_back(UpstreamLink{tree.track, stripe, parent});
         plan.depth = std::max(plan.depth, tree.depth[node]);
       }
     }
     for (auto& [node, links] : plan.upstream) std::sort(links.begin(), links.end());
-    for (const auto& [viewer, track] : unserved_)
-      plan.unserved.emplace_back(table_[viewer].id, track);
+    for (const auto& [viewer, track] : forest.unserved) {
+      plan.unserved.emplace_back(table[viewer].id, track);
+    }
     std::sort(plan.unserved.begin(), plan.unserved.end());
     return plan;
   }
 
   const SolverInput& input_;
   unsigned stripes_;
+  ForestRules rules_;
   NodeTable table_;
-  std::vector<NodeIndex> gateways_;
-  std::vector<Demand> demands_;
+  std::vector<TrackDemand> demands_;
   std::uint64_t presentation_rate_bps_ = 0;
   std::uint64_t reserved_bps_ = 0;  ///< one copy of every tree that is not placed yet
   std::vector<PlacedTree> trees_;
