@@ -120,6 +120,13 @@ RunningOrchestrator::RunningOrchestrator() : port_{free_port()}, http_port_{free
   REQUIRE(made.exit_code == 0);
 }
 
+RunningOrchestrator::~RunningOrchestrator() {
+  if (process_ == nullptr) return;
+  const Finished finished = stop(SIGTERM);
+  INFO(finished.err);
+  CHECK(finished.exit_code == 0);
+}
+
 void RunningOrchestrator::start() {
   process_ = std::make_unique<OrchestratorProcess>(
       std::vector<std::string>{"serve", "--state", state(), "--listen", address(), "--http",

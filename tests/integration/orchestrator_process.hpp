@@ -54,6 +54,10 @@ Finished run_orchestrator(const std::vector<std::string>& arguments,
 class RunningOrchestrator {
  public:
   RunningOrchestrator();
+  /// A sanitizer's findings show in the exit code, so the end in order is a check of every test.
+  ~RunningOrchestrator();
+  RunningOrchestrator(const RunningOrchestrator&) = delete;
+  RunningOrchestrator& operator=(const RunningOrchestrator&) = delete;
   void start();
   Finished stop(int signal_number);
 
