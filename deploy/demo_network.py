@@ -318,7 +318,7 @@ submit_interval = "{self.options.submit_interval}"
             report = viewer.state / "client.json"
             command = [sys.executable, CLIENT, f"{viewer.player_url()}/live/{STREAM}/master.m3u8",
                        "--duration", str(self.options.duration), "--report", report,
-                       "--save", viewer.state / "played.ts", "--check", "ffprobe"]
+                       "--save", viewer.state / "played.ts", "--check", self.options.check]
             self.clients.append((viewer, self.run(f"client-{i + 1}", command), report))
 
         def ended():
@@ -466,6 +466,8 @@ def parse_options():
     parser.add_argument("--source", choices=["push", "pull"], default="push",
                         help="ffmpeg PUTs to the gateway, or the gateway pulls an origin (default push)")
     parser.add_argument("--format", choices=["ts", "fmp4"], default="ts", help="of the segments (default ts)")
+    parser.add_argument("--check", choices=["ffprobe", "decode"], default="ffprobe",
+                        help="demux what each viewer played, or decode every frame (default ffprobe)")
     parser.add_argument("--duration", type=float, help="play for this many seconds, report and end; without it stay up")
     parser.add_argument("--json", action="store_true", help="the last line of stdout is the report as JSON")
     parser.add_argument("--keep", action="store_true", help="keep logs, journals and what was played")
@@ -499,7 +501,8 @@ def main():
         say(explain(report))
         if options.json:
             print(json.dumps(report), flush=True)
-        failed = report["clients_failed_check"] + report["clients_without_media"] + report["bytes_mismatched"]
+        failed = report["clients_failed_check"] + report["clients_without_media"] + report["bytes_mismatched"] \
+            + report["objects_lost"]
         return 1 if failed else 0
     except KeyboardInterrupt:
         say("\nEnding.")

@@ -62,7 +62,7 @@ def main():
     options = parser.parse_args()
     done = subprocess.run([sys.executable, DEMO, "--bin", options.bin, "--viewers", options.viewers,
                            "--relays", options.relays, "--stripes", options.stripes,
-                           "--source", options.source, "--format", options.format,
+                           "--source", options.source, "--format", options.format, "--check", "decode",
                            "--duration", options.duration, "--submit-interval", "2s", "--json"],
                           stdout=subprocess.PIPE, text=True, timeout=300, check=False)
     if not done.stdout.strip():
