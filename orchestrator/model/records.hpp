@@ -1,5 +1,9 @@
 #pragma once
 
+#include "common/base/ids.hpp"
+#include "common/base/time.hpp"
+#include "common/crypto/hash.hpp"
+
 #include <array>
 #include <cstdint>
 #include <map>
@@ -8,12 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "common/base/ids.hpp"
-#include "common/base/time.hpp"
-#include "common/crypto/hash.hpp"
-
-/// The facts that the orchestrator keeps, as plain values. orchestrator/rpc maps them from protobuf,
-/// orchestrator/store persists those that say so.
+/// The facts that the orchestrator keeps, as plain values. orchestrator/rpc maps them from
+/// protobuf, orchestrator/store persists those that say so.
 namespace tayga::orch {
 
 enum class Role : std::uint8_t { gateway = 1, relay = 2, viewer = 4 };
@@ -57,10 +57,11 @@ struct StreamRecord {
   unsigned stripe_count = 1;
   crypto::Sha256Digest ingest_key_hash{};
   std::string origin_url;
-  std::optional<NodeId> gateway;  ///< only this node may publish it; nullopt = the first gateway to connect
+  std::optional<NodeId>
+      gateway;  ///< only this node may publish it; nullopt = the first gateway to connect
   Duration playout_window = 2s;
   std::int64_t created_ms = 0;
-  std::optional<StreamId> id;     ///< pinned by the first valid claim
+  std::optional<StreamId> id;  ///< pinned by the first valid claim
   std::vector<TrackRecord> tracks;
   std::uint32_t publisher_epoch = 0;
   friend bool operator==(const StreamRecord&, const StreamRecord&) = default;
@@ -128,7 +129,13 @@ struct NodeAssignment {
 };
 
 enum class LinkFailureReason : std::uint8_t {
-  connect_failed = 1, closed, reset, silent, refused, tampered, go_away,
+  connect_failed = 1,
+  closed,
+  reset,
+  silent,
+  refused,
+  tampered,
+  go_away,
 };
 
 }  // namespace tayga::orch

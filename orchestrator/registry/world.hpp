@@ -1,5 +1,12 @@
 #pragma once
 
+#include "common/base/ids.hpp"
+#include "common/base/result.hpp"
+#include "common/base/time.hpp"
+#include "common/crypto/ed25519.hpp"
+#include "orchestrator/model/records.hpp"
+#include "orchestrator/solver/solver.hpp"
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -9,20 +16,14 @@
 #include <variant>
 #include <vector>
 
-#include "common/base/ids.hpp"
-#include "common/base/result.hpp"
-#include "common/base/time.hpp"
-#include "common/crypto/ed25519.hpp"
-#include "orchestrator/model/records.hpp"
-#include "orchestrator/solver/solver.hpp"
-
 namespace tayga::orch {
 
 struct WorldOptions {
   NetworkId network;
-  Duration resolve_delay = 20ms;        ///< joins within it are solved together
-  Duration node_grace = 3s;             ///< a node whose session broke keeps its place this long
-  Duration restart_grace = 2s;          ///< after our start: wait for nodes' held links before solving
+  Duration resolve_delay = 20ms;      ///< joins within it are solved together
+  Duration first_join_delay = 120ms;  ///< the first audience of a track is solved together
+  Duration node_grace = 3s;           ///< a node whose session broke keeps its place this long
+  Duration restart_grace = 2s;  ///< after our start: wait for nodes' held links before solving
   Duration failed_pair_quarantine = 30s;
   unsigned gateway_copies = 1;
   std::size_t nodes_max = 100'000;
@@ -35,28 +36,48 @@ struct WorldNow {
   std::int64_t wall_ms = 0;
 };
 
-/// Everything the orchestrator knows, and what it decides: nodes, links, streams, who joins what, and
-/// the current plan per stream.
+/// Everything the orchestrator knows, and what it decides: nodes, links, streams, who joins what,
+/// and the current plan per stream.
 ///
-/// Sans-IO, one owner thread. After every input call poll_output() until empty; call on_timeout() at
-/// next_timeout().
+/// Sans-IO, one owner thread. After every input call poll_output() until empty; call on_timeout()
+/// at next_timeout().
 class World {
  public:
   // Outputs.
   /// Target state for a connected node; allocations are signed by the shell per (parent, stripes).
-  struct PushAssignment { NodeAssignment assignment; };
-  struct PushOffer { NodeId gateway; StreamRecord stream; };
-  struct PushWithdrawn { NodeId gateway; std::string stream_name; };
+  struct PushAssignment {
+    NodeAssignment assignment;
+  };
+  struct PushOffer {
+    NodeId gateway;
+    StreamRecord stream;
+  };
+  struct PushWithdrawn {
+    NodeId gateway;
+    std::string stream_name;
+  };
   struct RefuseJoin {
     NodeId node;
     std::string stream_name;
-    enum class Reason : std::uint8_t { no_such_stream = 1, not_live, no_capacity, not_allowed } reason;
+    enum class Reason : std::uint8_t {
+      no_such_stream = 1,
+      not_live,
+      no_capacity,
+      not_allowed
+    } reason;
     std::string message;
   };
-  struct PersistNode { NodeRecord node; };
-  struct PersistStream { StreamRecord stream; };
-  struct EraseStream { std::string name; };
-  using Output = std::variant<PushAssignment, PushOffer, PushWithdrawn, RefuseJoin, PersistNode, PersistStream, EraseStream>;
+  struct PersistNode {
+    NodeRecord node;
+  };
+  struct PersistStream {
+    StreamRecord stream;
+  };
+  struct EraseStream {
+    std::string name;
+  };
+  using Output = std::variant<PushAssignment, PushOffer, PushWithdrawn, RefuseJoin, PersistNode,
+                              PersistStream, EraseStream>;
 
   explicit World(const WorldOptions& options);
   ~World();
@@ -69,15 +90,21 @@ class World {
   Result<void> add_stream(StreamRecord stream, WorldNow now);
   Result<void> remove_stream(const std::string& name, WorldNow now);
 
-  // Nodes. A hello of a node that is connected already replaces its session (the shell drops the old).
-  // `held` is all that the node carries and plays: what it does not list, it must join again.
+  // Nodes. A hello of a node that is connected already replaces its session (the shell drops the
+  // old). `held` is all that the node carries and plays: what it does not list, it must join again.
   // Errors: bad_hello, nodes_full.
-  struct Held { StreamId stream; std::uint64_t revision = 0; std::vector<UpstreamLink> upstream; std::vector<TrackId> playing; };
+  struct Held {
+    StreamId stream;
+    std::uint64_t revision = 0;
+    std::vector<UpstreamLink> upstream;
+    std::vector<TrackId> playing;
+  };
   Result<void> on_hello(NodeRecord node, std::vector<Held> held, WorldNow now);
   void on_disconnected(const NodeId& node, WorldNow now);
   void on_goodbye(const NodeId& node, WorldNow now);
   void on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow now);
-  void on_join(const NodeId& node, const std::string& stream_name, std::vector<TrackId> tracks, WorldNow now);
+  void on_join(const NodeId& node, const std::string& stream_name, std::vector<TrackId> tracks,
+               WorldNow now);
   void on_leave(const NodeId& node, const std::string& stream_name, WorldNow now);
   struct Publish {
     std::string stream_name;
@@ -86,8 +113,8 @@ class World {
     std::uint32_t publisher_epoch = 0;
     std::vector<TrackRecord> tracks;
   };
-  /// The first valid claim pins both the stream's key and its gateway: only that node holds the key.
-  /// Errors: stream_not_found, node_not_connected, not_a_gateway, other_gateway, other_key,
+  /// The first valid claim pins both the stream's key and its gateway: only that node holds the
+  /// key. Errors: stream_not_found, node_not_connected, not_a_gateway, other_gateway, other_key,
   /// key_in_use, old_publisher_epoch, bad_tracks, bad_claim. Nothing changes then.
   Result<void> on_publish(const NodeId& node, const Publish& publish, WorldNow now);
   struct LinkFailure {
@@ -134,8 +161,8 @@ class World {
   };
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot(WorldNow now) const;
   [[nodiscard]] const NodeRecord* node(const NodeId& id) const;
-  /// Also a stream that was removed, until poll_output() was empty once: its last assignments, which
-  /// tell nodes to drop it, still name it.
+  /// Also a stream that was removed, until poll_output() was empty once: its last assignments,
+  /// which tell nodes to drop it, still name it.
   [[nodiscard]] const StreamRecord* stream(const StreamId& id) const;
   [[nodiscard]] const StreamRecord* stream(const std::string& name) const;
 

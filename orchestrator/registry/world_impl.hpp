@@ -111,11 +111,15 @@ class World::Impl {
   void refuse(const NodeId& node, const std::string& name, RefuseJoin::Reason reason,
               std::string message);
   [[nodiscard]] bool is_live(const StreamState& stream) const;
+  static bool is_first_audience(const StreamState& stream, const std::vector<TrackId>& wanted);
   StreamState* find_stream(const std::string& name);
   StreamState* find_stream(const StreamId& id);
 
   // world_plan.cpp
-  void schedule(StreamState& stream, TimePoint now);
+  void schedule(StreamState& stream, TimePoint now) {
+    schedule_in(stream, options_.resolve_delay, now);
+  }
+  void schedule_in(StreamState& stream, Duration delay, TimePoint now);
   void schedule_node(const NodeId& node, TimePoint now);
   void schedule_all(TimePoint now);
   void solve_stream(StreamState& stream, WorldNow now);

@@ -5,10 +5,10 @@
 
 namespace tayga::orch {
 
-void World::Impl::schedule(StreamState& stream, TimePoint now) {
+void World::Impl::schedule_in(StreamState& stream, Duration delay, TimePoint now) {
   // The first reason sets the time, so that a steady flow of joins cannot put it off for ever.
   if (stream.solve_at) return;
-  stream.solve_at = std::max(now + options_.resolve_delay, solving_from_);
+  stream.solve_at = std::max(now + delay, solving_from_);
 }
 
 /// Every stream in which the node plays, relays or publishes.

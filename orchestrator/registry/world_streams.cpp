@@ -61,6 +61,22 @@ bool World::Impl::is_live(const StreamState& stream) const {
   return gateway != nodes_.end() && gateway->second.present;
 }
 
+/// True when nobody gets some wanted track yet. Its first viewers come together (a show begins),
+/// and each solve for one of them alone would cost the gateway another catch-up.
+bool World::Impl::is_first_audience(const StreamState& stream, const std::vector<TrackId>& wanted) {
+  if (stream.links.empty()) return true;
+  std::set<TrackId> waiting;
+  for (const TrackRecord& track : stream.record.tracks) {
+    const bool is_wanted = std::find(wanted.begin(), wanted.end(), track.id) != wanted.end();
+    if (is_wanted && track.id != kPresentationTrack) waiting.insert(track.id);
+  }
+  for (const auto& [node, links] : stream.links) {
+    if (waiting.empty()) return false;
+    for (const UpstreamLink& link : links) waiting.erase(link.track);
+  }
+  return !waiting.empty();
+}
+
 void World::Impl::offer(StreamState& stream, const NodeState& gateway) {
   const NodeId id = gateway.record.id;
   if (stream.record.gateway && *stream.record.gateway != id) return;
@@ -163,7 +179,9 @@ void World::Impl::on_join(const NodeId& node, const std::string& stream_name,
   }
   if (!changed) return;
   wish.told_no_capacity = false;
-  schedule(*stream, now.mono);
+  if (stream->solve_at) return;
+  const bool is_first = is_first_audience(*stream, wish.tracks);
+  schedule_in(*stream, is_first ? options_.first_join_delay : options_.resolve_delay, now.mono);
 }
 
 void World::Impl::on_leave(const NodeId& node, const std::string& stream_name, WorldNow now) {

@@ -85,8 +85,8 @@ class WorldDriver {
     }
     set_time(end);
   }
-  /// Past the resolve delay.
-  void settle() { pass(50ms); }
+  /// Past the delay of a first audience, and so of every solve.
+  void settle() { pass(150ms); }
 
   Result<void> hello(unsigned node, Roles roles, std::uint64_t upload_mbit,
                      std::vector<World::Held> held = {}) {

@@ -42,6 +42,57 @@ TEST_CASE("joins within the resolve delay are solved together") {
   }
 }
 
+TEST_CASE("the first audience of a track is placed in one solve, later ones are not kept waiting") {
+  WorldDriver net;
+  net.go_live();
+  for (unsigned v = 10; v < 14; ++v) net.viewer(v, 10);
+  net.settle();
+  net.clear();
+  for (unsigned v = 10; v < 13; ++v) {
+    net.join(v);
+    net.pass(39ms);
+  }
+  CHECK(net.pushed.empty());
+  net.pass(3ms);
+  for (unsigned v = 10; v < 13; ++v) {
+    CHECK(net.is_served(v));
+    CHECK(net.state.at(node_id(v)).revision == net.pushed[0].revision);
+  }
+  SECTION("a track that somebody gets") {
+    net.join(13);
+    net.pass(20ms);
+    CHECK(net.is_served(13));
+  }
+  SECTION("a track of the same stream that nobody gets yet") {
+    World::Publish publish = net.claim(1);
+    publish.tracks.push_back(TrackRecord{TrackId{2}, "v2.m3u8", 800'000});
+    net.world.on_publish(node_id(1), publish, net.now).value();
+    net.settle();
+    net.join(13, {TrackId{1}, TrackId{2}});
+    net.pass(119ms);
+    CHECK_FALSE(net.is_served(13));
+    net.pass(1ms);
+    CHECK(net.parent_of(13, TrackId{2}) == node_id(1));
+  }
+  SECTION("a track that the stream does not have makes nobody wait") {
+    net.join(13, {TrackId{1}, TrackId{7}});
+    net.pass(20ms);
+    CHECK(net.is_served(13));
+  }
+}
+
+TEST_CASE("another reason to solve is not put off by a first audience, nor the other way round") {
+  WorldDriver net;
+  net.go_live();
+  net.viewer(10);
+  net.viewer(11);
+  net.settle();
+  net.world.on_publish(node_id(1), net.claim(1, 1, "show", 6'000'000), net.now).value();
+  net.join(10);
+  net.pass(20ms);
+  CHECK(net.is_served(10));
+}
+
 TEST_CASE("a join before the stream is live is refused once, kept, and served when it goes live") {
   WorldDriver net;
   net.world.add_stream(WorldDriver::show(), net.now).value();
