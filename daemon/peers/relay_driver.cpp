@@ -2,6 +2,7 @@
 
 #include "common/base/check.hpp"
 #include "common/base/encoding.hpp"
+#include "common/base/overloaded.hpp"
 #include "common/log/log.hpp"
 #include "daemon/control/peer_codec.hpp"
 
@@ -29,11 +30,6 @@ relay::LossReason to_loss(transport::CloseInfo::Reason reason) noexcept {
   }
   return relay::LossReason::reset;
 }
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 }  // namespace
 
