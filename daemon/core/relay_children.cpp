@@ -1,3 +1,4 @@
+#include "common/base/overloaded.hpp"
 #include "daemon/core/relay_impl.hpp"
 
 #include <algorithm>
@@ -19,11 +20,6 @@ constexpr Duration kHeadSlack = 5ms;
 StripeMask stripes_of(std::size_t stripe_count) noexcept {
   return stripe_count >= 32 ? ~StripeMask{0} : (StripeMask{1} << stripe_count) - 1;
 }
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "tests/sim/relay_net.hpp"
 
 #include "common/base/check.hpp"
+#include "common/base/overloaded.hpp"
 
 #include <algorithm>
 
@@ -8,11 +9,6 @@ namespace tayga::sim {
 namespace {
 
 constexpr Duration kHandshake = 3ms;
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 }  // namespace
 
