@@ -59,9 +59,13 @@ void StoreThread::stop() {
 
 bool StoreThread::submit(const SessionInfo& session, const ReceiptBatch& batch) {
   const std::scoped_lock lock{mutex_};
-  if (stopping_ || queued_items_ + batch.items.size() > kReceiptQueueItemsMax) return false;
+  const std::size_t items = std::max<std::size_t>(1, batch.items.size());
+  if (stopping_ || queued_items_ + items > kReceiptQueueItemsMax) return false;
+  std::size_t& in_flight = in_flight_[session.id];
+  if (in_flight >= kReceiptBatchesInFlightMax) return false;
+  ++in_flight;
   if (queued_.receipts.empty()) commit_at_ = async::Clock::now() + kGroupCommitDelay;
-  queued_items_ += batch.items.size();
+  queued_items_ += items;
   queued_.receipts.emplace_back(session, batch);
   wake_.notify_one();
   return true;
@@ -116,8 +120,13 @@ bool StoreThread::ensure_epochs(std::vector<std::uint32_t> epochs,
   return enqueue([this, epochs = std::move(epochs), done = std::move(done)] {
     for (const std::uint32_t epoch : epochs) {
       const Result<EpochSecret> secret = load_or_make_epoch_secret(store_, epoch);
-      note(secret ? Result<void>{} : Result<void>{secret.error()}, "an epoch's secret");
-      if (secret) done(epoch, *secret);
+      const std::string what = "the secret of epoch " + std::to_string(epoch);
+      if (!secret) {
+        note(secret.error(), what);
+        continue;
+      }
+      if (is_troubled_by(what)) note(Result<void>{}, what);
+      done(epoch, *secret);
     }
   });
 }
@@ -198,15 +207,21 @@ void StoreThread::run() {
   }
 }
 
-void StoreThread::note(const Result<void>& result, const char* what) {
+bool StoreThread::is_troubled_by(const std::string& what) const {
+  const std::scoped_lock lock{mutex_};
+  return troubled_ == what;
+}
+
+void StoreThread::note(const Result<void>& result, const std::string& what) {
   std::string trouble;
   if (!result) {
     meters_.on_store_error();
-    trouble = std::string{"cannot write "} + what + ": " + store_.last_error();
+    trouble = "cannot write " + what + ": " + store_.last_error();
     static log::SiteLimit limit{3, 60s};
     log::at(limit, log::Level::warn, "the store refuses writes", log::field("detail", trouble));
   }
   const std::scoped_lock lock{mutex_};
+  troubled_ = trouble.empty() ? std::string{} : what;
   trouble_ = std::move(trouble);
 }
 
@@ -240,6 +255,13 @@ void StoreThread::keep_for_retry(Work& work) {
   retry_at_ = async::Clock::now() + kStoreRetryDelay;
 }
 
+void StoreThread::forget_in_flight(SessionId session) {
+  const std::scoped_lock lock{mutex_};
+  const auto at = in_flight_.find(session);
+  TAYGA_CHECK(at != in_flight_.end());
+  if (--at->second == 0) in_flight_.erase(at);
+}
+
 void StoreThread::settle(std::vector<std::pair<SessionInfo, ReceiptBatch>> receipts) {
   std::vector<Ledger::Submission> submissions;
   submissions.reserve(receipts.size());
@@ -251,17 +273,20 @@ void StoreThread::settle(std::vector<std::pair<SessionInfo, ReceiptBatch>> recei
   meters_.observe_commit(async::Clock::now() - began);
   TAYGA_CHECK(answers.size() == receipts.size());
   bool unavailable = false;
+  bool committed = false;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     for (const SettleAnswer& answer : answers[i]) {
       meters_.on_answer(answer.status);
       unavailable = unavailable || answer.status == SettleStatus::unavailable;
+      committed = committed || answer.status == SettleStatus::accepted;
     }
+    forget_in_flight(receipts[i].first.id);
     answer_(receipts[i].first.id, ReceiptAnswers{receipts[i].second.batch, answers[i]});
   }
   if (unavailable) {
     note(Result<void>{boost::system::errc::make_error_code(boost::system::errc::io_error)},
          "receipts");
-  } else {
+  } else if (committed) {
     note(Result<void>{}, "receipts");
     if (const auto totals = store_.totals()) meters_.set_settled(*totals);
   }

@@ -24,6 +24,8 @@ namespace tayga::orch {
 inline constexpr Duration kGroupCommitDelay = 10ms;
 inline constexpr std::size_t kGroupCommitItems = 512;
 inline constexpr std::size_t kReceiptQueueItemsMax = 65'536;  ///< more is answered `unavailable`
+/// Per session; more is answered `unavailable`. A node submits its next batch after the answer.
+inline constexpr std::size_t kReceiptBatchesInFlightMax = 2;
 inline constexpr std::size_t kStoreJobsMax = 1'024;
 inline constexpr Duration kStoreRetryDelay = 1s;
 
@@ -53,7 +55,8 @@ class StoreThread {
   /// Does what is queued, then ends. Later calls are refused.
   void stop();
 
-  /// False when the queue is full: answer `unavailable` yourself.
+  /// False when the queue is full or the session has two batches unanswered: answer `unavailable`
+  /// yourself.
   [[nodiscard]] bool submit(const SessionInfo& session, const ReceiptBatch& batch);
 
   void put_node(NodeRecord node);
@@ -69,7 +72,8 @@ class StoreThread {
   [[nodiscard]] bool read_accounts(const NodeId& sender, std::size_t max,
                                    std::function<void(Result<std::vector<Account>>)> done);
 
-  /// Empty while the last write succeeded; otherwise what is wrong, in words.
+  /// Empty while the last write succeeded (what wrote nothing proves nothing); otherwise what is
+  /// wrong, in words.
   [[nodiscard]] std::string trouble() const;
 
  private:
@@ -86,7 +90,9 @@ class StoreThread {
   void settle(std::vector<std::pair<SessionInfo, ReceiptBatch>> receipts);
   void write_records(Work& work);
   void keep_for_retry(Work& work);
-  void note(const Result<void>& result, const char* what);
+  void note(const Result<void>& result, const std::string& what);
+  void forget_in_flight(SessionId session);
+  [[nodiscard]] bool is_troubled_by(const std::string& what) const;
   [[nodiscard]] bool enqueue(Job job);
   [[nodiscard]] bool has_work() const;
 
@@ -98,12 +104,14 @@ class StoreThread {
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable wake_;
   Work queued_;
-  std::size_t queued_items_ = 0;
+  std::size_t queued_items_ = 0;  // an empty batch counts as one
+  std::map<SessionId, std::size_t> in_flight_;
   std::map<NodeId, NodeRecord> retry_nodes_;
   std::map<std::string, std::optional<StreamRecord>> retry_streams_;
   TimePoint retry_at_ = TimePoint::max();
   TimePoint commit_at_ = TimePoint::max();
   std::string trouble_;
+  std::string troubled_;  // what could not be written
   bool stopping_ = false;
   std::thread thread_;
 };

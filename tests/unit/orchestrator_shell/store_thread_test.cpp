@@ -61,8 +61,63 @@ TEST_CASE_METHOD(Fixture, "every batch is answered to its session, in order, wit
 
 TEST_CASE_METHOD(Fixture, "receipts beyond the queue's limit are refused, not dropped") {
   const std::size_t batches = kReceiptQueueItemsMax / 512;
-  for (std::size_t i = 0; i < batches; ++i) REQUIRE(thread.submit(session(1), batch(i, 512)));
-  CHECK_FALSE(thread.submit(session(1), batch(0, 1)));
+  for (std::size_t i = 0; i < batches; ++i) REQUIRE(thread.submit(session(i), batch(i, 512)));
+  CHECK_FALSE(thread.submit(session(batches), batch(0, 1)));
+}
+
+TEST_CASE_METHOD(Fixture, "a batch without items takes room in the queue too") {
+  for (std::size_t i = 0; i < kReceiptQueueItemsMax; ++i) {
+    if (!thread.submit(session(i), batch(i, 0))) FAIL("refused too early");
+  }
+  CHECK_FALSE(thread.submit(session(kReceiptQueueItemsMax), batch(0, 0)));
+}
+
+TEST_CASE_METHOD(Fixture, "a session may have two batches unanswered, others are not hindered") {
+  std::promise<void> done;
+  std::size_t answers = 0;
+  REQUIRE(thread.submit(session(1), batch(1, 1)));
+  REQUIRE(thread.submit(session(1), batch(2, 1)));
+  CHECK_FALSE(thread.submit(session(1), batch(3, 1)));
+  REQUIRE(thread.submit(session(2), batch(1, 1)));
+  thread.start([&](SessionId, const ReceiptAnswers&) {
+    if (++answers == 3) done.set_value();
+  });
+  REQUIRE(done.get_future().wait_for(kPatience) == std::future_status::ready);
+  CHECK(thread.submit(session(1), batch(3, 1)));
+}
+
+TEST_CASE_METHOD(Fixture, "receipts that write nothing do not hide that the store is broken") {
+  std::promise<void> answered;
+  thread.start([&](SessionId, const ReceiptAnswers&) { answered.set_value(); });
+  store.fail_records = true;
+  thread.put_stream(stream("tv"));
+  REQUIRE(confirm("tv"));
+  REQUIRE(thread.submit(session(1), batch(1, 1)));
+  REQUIRE(answered.get_future().wait_for(kPatience) == std::future_status::ready);
+  std::promise<void> settled;  // a job runs after the group in front of it
+  REQUIRE(thread.read_ledger([&](const auto&) { settled.set_value(); }));
+  REQUIRE(settled.get_future().wait_for(kPatience) == std::future_status::ready);
+  CHECK_FALSE(thread.trouble().empty());
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "an epoch's secret that could be made at last ends its own trouble only") {
+  thread.start([](SessionId, const ReceiptAnswers&) {});
+  const auto ensure = [&](std::uint32_t epoch) {
+    std::promise<void> tried;
+    REQUIRE(thread.ensure_epochs({epoch}, [](std::uint32_t, const EpochSecret&) {}));
+    REQUIRE(thread.read_ledger([&](const auto&) { tried.set_value(); }));
+    REQUIRE(tried.get_future().wait_for(kPatience) == std::future_status::ready);
+  };
+  ensure(7);
+  store.fail_records = true;
+  ensure(8);
+  CHECK(thread.trouble().find("epoch 8") != std::string::npos);
+  ensure(7);
+  CHECK_FALSE(thread.trouble().empty());
+  store.fail_records = false;
+  ensure(8);
+  CHECK(thread.trouble().empty());
 }
 
 TEST_CASE_METHOD(Fixture,
