@@ -6,6 +6,7 @@
 #include "orchestrator/rpc/grpc_session.hpp"
 #include "orchestrator/rpc/limits.hpp"
 #include "orchestrator/rpc/peer_address.hpp"
+#include "orchestrator/rpc/ungreeted_sessions.hpp"
 
 #include <grpc/grpc_security_constants.h>
 #include <grpc/support/log.h>
@@ -127,13 +128,13 @@ class GrpcGateway::Impl final : public SessionHub {
     }
     const std::scoped_lock lock{mutex_};
     if (draining_) return refuse(grpc::StatusCode::UNAVAILABLE, "shutting down; try again");
-    const std::size_t ungreeted = sessions_.size() - by_node_.size();
-    if (sessions_.size() >= kSessionsMax || ungreeted >= kUngreetedSessionsMax) {
+    const SessionId id{++last_session_};
+    std::string address = numeric_peer_address(context.peer());
+    if (sessions_.size() >= kSessionsMax || !ungreeted_.add(id, address)) {
       return refuse(grpc::StatusCode::UNAVAILABLE, "too many sessions; try again later");
     }
-    const SessionId id{++last_session_};
-    auto session = std::make_shared<GrpcSession>(
-        SessionInfo{id, *node, numeric_peer_address(context.peer())}, context, *this);
+    auto session =
+        std::make_shared<GrpcSession>(SessionInfo{id, *node, std::move(address)}, context, *this);
     sessions_.emplace(id, session);
     session->start();
     return session.get();
@@ -208,14 +209,20 @@ class GrpcGateway::Impl final : public SessionHub {
   // SessionHub.
   void on_greeted(const std::shared_ptr<GrpcSession>& session) override {
     ++greeted_;
+    const SessionId id = session->info().id;
     std::shared_ptr<GrpcSession> older;
     {
       const std::scoped_lock lock{mutex_};
-      auto [at, is_new] = by_node_.try_emplace(session->info().node, session->info().id);
-      if (!is_new) {
-        if (const auto old = sessions_.find(at->second); old != sessions_.end())
+      ungreeted_.remove(id);
+      auto [at, is_new] = by_node_.try_emplace(session->info().node, id);
+      // Hellos of one node may overtake each other on gRPC's threads: the later call wins.
+      if (!is_new && id < at->second) {
+        older = session;
+      } else if (!is_new) {
+        if (const auto old = sessions_.find(at->second); old != sessions_.end()) {
           older = old->second;
-        at->second = session->info().id;
+        }
+        at->second = id;
       }
     }
     if (!older) return;
@@ -232,6 +239,7 @@ class GrpcGateway::Impl final : public SessionHub {
     const std::scoped_lock lock{mutex_};
     const auto at = by_node_.find(session.info().node);
     if (at != by_node_.end() && at->second == session.info().id) by_node_.erase(at);
+    ungreeted_.remove(session.info().id);
     sessions_.erase(session.info().id);
     if (sessions_.empty()) all_done_.notify_all();
   }
@@ -325,9 +333,10 @@ class GrpcGateway::Impl final : public SessionHub {
   std::unique_ptr<grpc::Server> server_;
   std::uint16_t port_ = 0;
 
-  mutable std::mutex mutex_;  // guards the next five; taken before a session's, never after it
+  mutable std::mutex mutex_;  // guards the next six; taken before a session's, never after it
   std::unordered_map<SessionId, std::shared_ptr<GrpcSession>> sessions_;
   std::unordered_map<NodeId, SessionId> by_node_;
+  UngreetedSessions ungreeted_{{kUngreetedSessionsMax, kUngreetedPerNetworkMax}};
   std::uint64_t last_session_ = 0;
   bool draining_ = false;
   std::condition_variable all_done_;

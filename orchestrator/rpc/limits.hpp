@@ -39,8 +39,9 @@ inline constexpr std::size_t kOutboxReceiptsMax =
 inline constexpr std::size_t kOutboxMax = 4096;  ///< then the session is closed
 
 // The process.
-inline constexpr std::size_t kSessionsMax = 30'000;        ///< one more is refused: UNAVAILABLE
-inline constexpr std::size_t kUngreetedSessionsMax = 512;  ///< before their hello; the same
+inline constexpr std::size_t kSessionsMax = 30'000;         ///< one more is refused: UNAVAILABLE
+inline constexpr std::size_t kUngreetedSessionsMax = 512;   ///< before their hello; the same
+inline constexpr std::size_t kUngreetedPerNetworkMax = 32;  ///< of one /24 or /48; the same
 inline constexpr Duration kWatchdogInterval = 500ms;
 
 }  // namespace tayga::orch

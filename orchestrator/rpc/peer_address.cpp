@@ -36,4 +36,13 @@ std::string numeric_peer_address(std::string_view peer) {
   return inet_ntop(AF_INET, &v4, text.data(), text.size()) != nullptr ? text.data() : "";
 }
 
+std::string network_of_address(const std::string& numeric) {
+  constexpr std::size_t kV4Prefix = 3;  // bytes
+  constexpr std::size_t kV6Prefix = 6;
+  std::array<char, sizeof(in6_addr)> bytes{};
+  if (inet_pton(AF_INET, numeric.c_str(), bytes.data()) == 1) return {bytes.data(), kV4Prefix};
+  if (inet_pton(AF_INET6, numeric.c_str(), bytes.data()) == 1) return {bytes.data(), kV6Prefix};
+  return {};
+}
+
 }  // namespace tayga::orch

@@ -10,4 +10,8 @@ namespace tayga::orch {
 /// there is none.
 std::string numeric_peer_address(std::string_view grpc_peer);
 
+/// The network that one party can be expected to hold all addresses of: the /24 of a numeric IPv4
+/// address, the /48 of an IPv6 one, as an opaque key. Empty when it is neither.
+std::string network_of_address(const std::string& numeric);
+
 }  // namespace tayga::orch
