@@ -73,7 +73,7 @@ struct LinkState {
   std::uint32_t rtt_us = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
-  std::uint64_t sent_bps = 0;  ///< over the last report interval
+  std::uint64_t sent_bps = 0;  ///< over the last report interval; the registry derives it
   std::uint32_t queue_ms = 0;
   std::uint64_t dropped_bytes = 0;
   bool dialed = false;

@@ -18,7 +18,12 @@ constexpr std::size_t kTelemetryStreamsMax = 64;
 constexpr std::uint64_t kHeldRevisionMax = std::uint64_t{1} << 48;
 
 constexpr Duration kRateIntervalMin = 500ms;  ///< shorter ones measure the jitter of reports
+constexpr double kRateMaxBps = 1e12;
 constexpr std::uint32_t kCongestedQueueMs = 500;
+/// Less than this to a peer is control traffic: it says nothing of the uplink.
+constexpr std::uint64_t kServingMinBps = 64'000;
+/// One child that is slow may be slow by itself, also when it is the only one.
+constexpr std::size_t kCongestedChildrenMin = 2;
 /// A parent that its children gave up gets children again when it reports so long after.
 constexpr Duration kDeadMin = 5s;
 constexpr std::size_t kComplaintsForDeath = 2;
@@ -37,6 +42,12 @@ bool speaks_of_death(LinkFailureReason reason) {
       return false;
   }
   return false;
+}
+
+std::uint64_t to_rate_bps(std::uint64_t bytes, Duration interval) {
+  const double seconds = std::chrono::duration<double>(interval).count();
+  return static_cast<std::uint64_t>(
+      std::min(kRateMaxBps, 8.0 * static_cast<double>(bytes) / seconds));
 }
 
 }  // namespace
@@ -60,9 +71,11 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
     return WorldErrc::bad_hello;
   }
   const NodeId id = record.id;
-  if (!nodes_.contains(id) && nodes_.size() >= options_.nodes_max) return WorldErrc::nodes_full;
+  if (!nodes_.contains(id) && !make_room_for_node()) return WorldErrc::nodes_full;
 
   NodeState& state = nodes_[id];
+  const bool moved = record.endpoints != state.record.endpoints;
+  if (moved || is_new_process(state, held)) health_.forgive(id);
   record.first_seen_ms = state.record.first_seen_ms == 0 ? now.wall_ms : state.record.first_seen_ms;
   record.last_seen_ms = now.wall_ms;
   record.ban_reason = state.record.ban_reason;
@@ -73,17 +86,34 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   state.dead_since.reset();
   state.telemetry = Telemetry{};
   state.received.clear();
+  state.sent.clear();
   state.dropped_bytes.clear();
-  health_.forgive(id);
   outputs_.emplace_back(PersistNode{state.record});
 
   accept_held(state, held, now);
+  if (moved) tell_address(id, now.mono);
   if (state.has(Role::gateway)) {
     for (auto& [name, stream] : streams_) offer(stream, state);
   }
   if (state.has(Role::relay)) schedule_all(now.mono);
   schedule_node(id, now.mono);
   return {};
+}
+
+/// Keys cost nothing, so those who came once must not shut the door for ever: a full table forgets
+/// who was away longest. A ban is never forgotten. Cost: O(nodes) when full.
+bool World::Impl::make_room_for_node() {
+  if (nodes_.size() < options_.nodes_max) return true;
+  auto oldest = nodes_.end();
+  for (auto it = nodes_.begin(); it != nodes_.end(); ++it) {
+    if (it->second.present || !it->second.record.ban_reason.empty()) continue;
+    const bool is_older = oldest == nodes_.end() ||
+                          it->second.record.last_seen_ms < oldest->second.record.last_seen_ms;
+    if (is_older) oldest = it;
+  }
+  if (oldest == nodes_.end()) return false;
+  nodes_.erase(oldest);
+  return true;
 }
 
 void World::Impl::accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now) {
@@ -119,6 +149,12 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   } else {
     stream.wishes[node].tracks = held.playing;
   }
+  if (stream.stopped) {
+    ++stream.revision;
+    outputs_.emplace_back(
+        PushAssignment{NodeAssignment{node, held.stream, stream.revision, false, {}, {}}});
+    return;
+  }
   // Where the plan has the node, the plan is right: it may have changed while the node was away.
   if (stream.links.contains(node) || stream.record.gateway == node) return;
   std::vector<UpstreamLink> links;
@@ -129,14 +165,41 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   if (links.empty()) return;
   std::sort(links.begin(), links.end());
   stream.links[node] = links;
+  for (const UpstreamLink& link : links) stream.link_since[node][link] = held.revision;
   // It is told the outcome of the next solve in any case, be it to drop the stream.
   stream.told[node] = NodeTarget{std::move(links), {}};
   stream.stale.insert(node);
 }
 
+/// A relay that reconnects again and again with its peer port closed must not be forgiven each
+/// time: only a process that lost what it had, or a node that was gone, is a new start. An idle
+/// node that holds nothing because it was told nothing proves nothing.
+bool World::Impl::is_new_process(const NodeState& state, const std::vector<Held>& held) const {
+  if (!held.empty()) return false;
+  const auto had_a_place = [&](const auto& entry) {
+    return entry.second.told.contains(state.record.id);
+  };
+  return !state.present || std::any_of(streams_.begin(), streams_.end(), had_a_place);
+}
+
+/// An assignment carries its parents' addresses: the children are told again.
+void World::Impl::tell_address(const NodeId& parent, TimePoint now) {
+  const auto is_from = [&](const UpstreamLink& link) { return link.parent == parent; };
+  for (auto& [name, stream] : streams_) {
+    bool is_parent = false;
+    for (const auto& [child, target] : stream.told) {
+      if (std::none_of(target.upstream.begin(), target.upstream.end(), is_from)) continue;
+      stream.stale.insert(child);
+      is_parent = true;
+    }
+    if (is_parent) schedule(stream, now);
+  }
+}
+
 void World::Impl::drop_from_stream(const NodeId& node, StreamState& stream) {
   stream.wishes.erase(node);
   stream.links.erase(node);
+  stream.link_since.erase(node);
   stream.told.erase(node);
   stream.stale.erase(node);
 }
@@ -179,6 +242,7 @@ void World::Impl::on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow
     telemetry.streams.resize(kTelemetryStreamsMax);
   }
   measure_links(*state, telemetry, now);
+  measure_sent(*state, telemetry, now.mono);
   note_congestion(*state, telemetry, now);
   state->telemetry = std::move(telemetry);
   if (state->dead_since && now.mono - *state->dead_since >= kDeadMin) revive(*state, now);
@@ -202,15 +266,31 @@ void World::Impl::measure_links(NodeState& state, const Telemetry& telemetry, Wo
     baselines[link.peer] = fresh;
     NodeState* parent = find_node(link.peer);
     if (parent == nullptr) continue;
-    const double bits =
-        8.0 * static_cast<double>(link.bytes_received - before->second.bytes_received);
-    const double seconds = std::chrono::duration<double>(interval).count();
-    constexpr double kRateMaxBps = 1e12;
-    parent->uplink.on_child_rate(state.record.id,
-                                 static_cast<std::uint64_t>(std::min(kRateMaxBps, bits / seconds)),
-                                 now.mono);
+    const std::uint64_t bytes = link.bytes_received - before->second.bytes_received;
+    parent->uplink.on_child_rate(state.record.id, to_rate_bps(bytes, interval), now.mono);
   }
   state.received = std::move(baselines);
+}
+
+/// Fills in each link's sending rate from its byte counter.
+void World::Impl::measure_sent(NodeState& state, Telemetry& telemetry, TimePoint now) {
+  std::map<NodeId, SentBaseline> baselines;
+  for (LinkState& link : telemetry.links) {
+    SentBaseline baseline{link.bytes_sent, now, 0};
+    const auto before = state.sent.find(link.peer);
+    // A counter that went back is a new session's.
+    if (before != state.sent.end() && link.bytes_sent >= before->second.bytes_sent) {
+      const Duration interval = now - before->second.at;
+      if (interval < kRateIntervalMin) {
+        baseline = before->second;
+      } else {
+        baseline.rate_bps = to_rate_bps(link.bytes_sent - before->second.bytes_sent, interval);
+      }
+    }
+    link.sent_bps = baseline.rate_bps;
+    baselines[link.peer] = baseline;
+  }
+  state.sent = std::move(baselines);
 }
 
 /// One slow child is that child's trouble; most children slow is the uplink.
@@ -220,14 +300,14 @@ void World::Impl::note_congestion(NodeState& state, const Telemetry& telemetry, 
   std::size_t congested = 0;
   for (const LinkState& link : telemetry.links) {
     dropped[link.peer] = link.dropped_bytes;
-    if (link.sent_bps == 0 && link.queue_ms == 0) continue;
+    if (link.sent_bps < kServingMinBps) continue;
     ++serving;
     const auto before = state.dropped_bytes.find(link.peer);
     const bool drops = before != state.dropped_bytes.end() && link.dropped_bytes > before->second;
     congested += drops || link.queue_ms >= kCongestedQueueMs ? 1U : 0U;
   }
   state.dropped_bytes = std::move(dropped);
-  if (serving == 0 || 2 * congested <= serving) return;
+  if (congested < kCongestedChildrenMin || 2 * congested <= serving) return;
   const std::uint64_t before_bps = usable_uplink_bps(state, now.mono);
   state.uplink.on_congested(now.mono);
   if (usable_uplink_bps(state, now.mono) < before_bps) schedule_node(state.record.id, now.mono);
@@ -244,10 +324,15 @@ void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure
   if (stream == nullptr) return;
   const auto links = stream->links.find(node);
   if (links == stream->links.end()) return;
-  // A late report about a link that the plan has replaced already says nothing new.
+  // A late report about a link that the plan has replaced already says nothing new, also when the
+  // link came back since.
+  const auto since = stream->link_since.find(node);
   const auto is_meant = [&](const UpstreamLink& link) {
-    return link.parent == failure.parent && link.track == failure.track &&
-           (failure.stripe_mask >> link.stripe.value() & 1U) != 0;
+    if (link.parent != failure.parent || link.track != failure.track) return false;
+    if ((failure.stripe_mask >> link.stripe.value() & 1U) == 0) return false;
+    if (since == stream->link_since.end()) return true;
+    const auto added = since->second.find(link);
+    return added == since->second.end() || failure.revision >= added->second;
   };
   if (std::none_of(links->second.begin(), links->second.end(), is_meant)) return;
 
@@ -258,7 +343,9 @@ void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure
   const std::size_t complaints = health_.on_complaint(node, failure.parent, now.mono);
   if (!parent->connected) {
     depart(*parent, now);  // its session and its child agree
-  } else if (complaints >= kComplaintsForDeath && !parent->dead_since) {
+  } else if (complaints >= kComplaintsForDeath && !parent->dead_since &&
+             !parent->has(Role::gateway)) {
+    // Never a gateway that is connected: two of its children could switch its streams off.
     parent->dead_since = now.mono;
     schedule_node(failure.parent, now.mono);
   }

@@ -101,7 +101,9 @@ class MemoryLedgerStore final : public orch::LedgerStore {
     meta_[key] = Bytes{value.begin(), value.end()};
     return {};
   }
-  std::string last_error() const override { return fail_commits || fail_records ? "made to fail" : ""; }
+  std::string last_error() const override {
+    return fail_commits || fail_records ? "made to fail" : "";
+  }
 
  private:
   static error_code failure() {
