@@ -14,13 +14,6 @@ void World::Impl::restore(std::vector<NodeRecord> nodes, std::vector<StreamRecor
                           WorldNow now) {
   // With nothing to remember there is nobody to wait for.
   if (!nodes.empty() || !streams.empty()) solving_from_ = now.mono + options_.restart_grace;
-  // The store forgets no node. Banned ones first, then those that were seen last.
-  const auto goes_before = [](const NodeRecord& a, const NodeRecord& b) {
-    if (a.ban_reason.empty() != b.ban_reason.empty()) return b.ban_reason.empty();
-    return a.last_seen_ms > b.last_seen_ms;
-  };
-  std::stable_sort(nodes.begin(), nodes.end(), goes_before);
-  if (nodes.size() > options_.nodes_max) nodes.resize(options_.nodes_max);
   for (NodeRecord& record : nodes) {
     const NodeId id = record.id;
     nodes_[id].record = std::move(record);
@@ -110,17 +103,11 @@ void World::on_leave(const NodeId& node, const std::string& stream_name, WorldNo
 Result<void> World::on_publish(const NodeId& node, const Publish& publish, WorldNow now) {
   return impl_->on_publish(node, publish, now);
 }
-void World::on_unpublish(const NodeId& node, const std::string& stream_name, WorldNow now) {
-  impl_->on_unpublish(node, stream_name, now);
-}
 void World::on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now) {
   impl_->on_link_failure(node, failure, now);
 }
 void World::on_tampering(const NodeId& sender, WorldNow now) {
   impl_->on_tampering(sender, now);
-}
-void World::on_renew_allocations(const ReceiverLinks& due, WorldNow now) {
-  impl_->on_renew_allocations(due, now);
 }
 void World::on_renew_allocations(WorldNow now) {
   impl_->on_renew_allocations(now);

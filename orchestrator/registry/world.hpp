@@ -13,7 +13,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -118,10 +117,6 @@ class World {
   /// key. Errors: stream_not_found, node_not_connected, not_a_gateway, other_gateway, other_key,
   /// key_in_use, old_publisher_epoch, bad_tracks, bad_claim. Nothing changes then.
   Result<void> on_publish(const NodeId& node, const Publish& publish, WorldNow now);
-  /// The gateway's publisher stopped: the stream is not live, and nobody carries it. Who plays it
-  /// is remembered and served when it is live again. Ignored from a node that does not publish it;
-  /// repeating it changes nothing.
-  void on_unpublish(const NodeId& node, const std::string& stream_name, WorldNow now);
   struct LinkFailure {
     StreamId stream;
     TrackId track;
@@ -133,10 +128,7 @@ class World {
   void on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now);
   /// Evidence that was verified by the shell: `sender` sent what the signed header does not cover.
   void on_tampering(const NodeId& sender, WorldNow now);
-  /// Allocations are near their end: push the assignments of `due` again (fresh allocations).
-  using ReceiverLinks = std::set<std::pair<NodeId, StreamId>>;
-  void on_renew_allocations(const ReceiverLinks& due, WorldNow now);
-  /// The same for everybody, at the turn of the accounting epoch.
+  /// Allocations are near their end: push the affected assignments again (fresh allocations).
   void on_renew_allocations(WorldNow now);
 
   void on_timeout(WorldNow now);

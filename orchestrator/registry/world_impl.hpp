@@ -26,7 +26,6 @@ class World::Impl {
   Result<void> add_stream(StreamRecord record, WorldNow now);
   Result<void> remove_stream(const std::string& name, WorldNow now);
   Result<void> on_publish(const NodeId& node, const Publish& publish, WorldNow now);
-  void on_unpublish(const NodeId& node, const std::string& stream_name, WorldNow now);
   void on_join(const NodeId& node, const std::string& stream_name, std::vector<TrackId> tracks,
                WorldNow now);
   void on_leave(const NodeId& node, const std::string& stream_name, WorldNow now);
@@ -40,7 +39,6 @@ class World::Impl {
   void on_tampering(const NodeId& sender, WorldNow now);
 
   // Plans.
-  void on_renew_allocations(const ReceiverLinks& due, WorldNow now);
   void on_renew_allocations(WorldNow now);
   void on_timeout(WorldNow now);
   std::optional<Output> poll_output();
@@ -89,13 +87,10 @@ class World::Impl {
   struct StreamState {
     StreamRecord record;
     bool published = false;  ///< by record.gateway, since it came
-    bool stopped = false;    ///< by its publisher: what nodes still hold of it is taken back
     std::set<NodeId> offered;
     std::map<NodeId, Wish> wishes;
     std::map<NodeId, std::vector<UpstreamLink>>
         links;  ///< in force, or held by nodes since before us
-    /// Since which revision a node is to have each of its links.
-    std::map<NodeId, std::map<UpstreamLink, std::uint64_t>> link_since;
     std::map<NodeId, NodeTarget> told;
     std::set<NodeId> stale;  ///< to be told again although nothing changed
     std::uint64_t revision = 0;
@@ -104,11 +99,8 @@ class World::Impl {
   };
 
   // world_nodes.cpp
-  bool make_room_for_node();
   void accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now);
   void accept_held_stream(const NodeId& node, StreamState& stream, const Held& held);
-  [[nodiscard]] bool is_new_process(const NodeState& state, const std::vector<Held>& held) const;
-  void tell_address(const NodeId& parent, TimePoint now);
   void drop_from_stream(const NodeId& node, StreamState& stream);
   void depart(NodeState& state, WorldNow now);
   void measure_links(NodeState& state, const Telemetry& telemetry, WorldNow now);
@@ -123,7 +115,6 @@ class World::Impl {
   void withdraw_from_others(StreamState& stream);
   Result<void> check_publish(const NodeId& node, const Publish& publish);
   bool take_tracks(StreamState& stream, const std::vector<TrackRecord>& tracks);
-  void take_back(StreamState& stream);
   void refuse(const NodeId& node, const std::string& name, RefuseJoin::Reason reason,
               std::string message);
   [[nodiscard]] bool is_live(const StreamState& stream) const;
@@ -143,11 +134,8 @@ class World::Impl {
   void add_node_views(SolverInput& input, const StreamState& stream, TimePoint now) const;
   void add_viewers(SolverInput& input, const StreamState& stream) const;
   void add_rtts(SolverInput& input) const;
-  void push_again(StreamState& stream, TimePoint now);
   void apply_plan(StreamState& stream, SolverPlan plan, WorldNow now);
   void push_changes(StreamState& stream);
-  static void note_links(StreamState& stream, const NodeId& node,
-                         const std::map<NodeId, NodeTarget>& targets);
   void tell_unserved(StreamState& stream, const SolverPlan& plan, TimePoint now);
 
   WorldOptions options_;

@@ -71,11 +71,9 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
     return WorldErrc::bad_hello;
   }
   const NodeId id = record.id;
-  if (!nodes_.contains(id) && !make_room_for_node()) return WorldErrc::nodes_full;
+  if (!nodes_.contains(id) && nodes_.size() >= options_.nodes_max) return WorldErrc::nodes_full;
 
   NodeState& state = nodes_[id];
-  const bool moved = record.endpoints != state.record.endpoints;
-  if (moved || is_new_process(state, held)) health_.forgive(id);
   record.first_seen_ms = state.record.first_seen_ms == 0 ? now.wall_ms : state.record.first_seen_ms;
   record.last_seen_ms = now.wall_ms;
   record.ban_reason = state.record.ban_reason;
@@ -88,32 +86,16 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   state.received.clear();
   state.sent.clear();
   state.dropped_bytes.clear();
+  health_.forgive(id);
   outputs_.emplace_back(PersistNode{state.record});
 
   accept_held(state, held, now);
-  if (moved) tell_address(id, now.mono);
   if (state.has(Role::gateway)) {
     for (auto& [name, stream] : streams_) offer(stream, state);
   }
   if (state.has(Role::relay)) schedule_all(now.mono);
   schedule_node(id, now.mono);
   return {};
-}
-
-/// Keys cost nothing, so those who came once must not shut the door for ever: a full table forgets
-/// who was away longest. A ban is never forgotten. Cost: O(nodes) when full.
-bool World::Impl::make_room_for_node() {
-  if (nodes_.size() < options_.nodes_max) return true;
-  auto oldest = nodes_.end();
-  for (auto it = nodes_.begin(); it != nodes_.end(); ++it) {
-    if (it->second.present || !it->second.record.ban_reason.empty()) continue;
-    const bool is_older = oldest == nodes_.end() ||
-                          it->second.record.last_seen_ms < oldest->second.record.last_seen_ms;
-    if (is_older) oldest = it;
-  }
-  if (oldest == nodes_.end()) return false;
-  nodes_.erase(oldest);
-  return true;
 }
 
 void World::Impl::accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now) {
@@ -149,12 +131,6 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   } else {
     stream.wishes[node].tracks = held.playing;
   }
-  if (stream.stopped) {
-    ++stream.revision;
-    outputs_.emplace_back(
-        PushAssignment{NodeAssignment{node, held.stream, stream.revision, false, {}, {}}});
-    return;
-  }
   // Where the plan has the node, the plan is right: it may have changed while the node was away.
   if (stream.links.contains(node) || stream.record.gateway == node) return;
   std::vector<UpstreamLink> links;
@@ -165,41 +141,14 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   if (links.empty()) return;
   std::sort(links.begin(), links.end());
   stream.links[node] = links;
-  for (const UpstreamLink& link : links) stream.link_since[node][link] = held.revision;
   // It is told the outcome of the next solve in any case, be it to drop the stream.
   stream.told[node] = NodeTarget{std::move(links), {}};
   stream.stale.insert(node);
 }
 
-/// A relay that reconnects again and again with its peer port closed must not be forgiven each
-/// time: only a process that lost what it had, or a node that was gone, is a new start. An idle
-/// node that holds nothing because it was told nothing proves nothing.
-bool World::Impl::is_new_process(const NodeState& state, const std::vector<Held>& held) const {
-  if (!held.empty()) return false;
-  const auto had_a_place = [&](const auto& entry) {
-    return entry.second.told.contains(state.record.id);
-  };
-  return !state.present || std::any_of(streams_.begin(), streams_.end(), had_a_place);
-}
-
-/// An assignment carries its parents' addresses: the children are told again.
-void World::Impl::tell_address(const NodeId& parent, TimePoint now) {
-  const auto is_from = [&](const UpstreamLink& link) { return link.parent == parent; };
-  for (auto& [name, stream] : streams_) {
-    bool is_parent = false;
-    for (const auto& [child, target] : stream.told) {
-      if (std::none_of(target.upstream.begin(), target.upstream.end(), is_from)) continue;
-      stream.stale.insert(child);
-      is_parent = true;
-    }
-    if (is_parent) schedule(stream, now);
-  }
-}
-
 void World::Impl::drop_from_stream(const NodeId& node, StreamState& stream) {
   stream.wishes.erase(node);
   stream.links.erase(node);
-  stream.link_since.erase(node);
   stream.told.erase(node);
   stream.stale.erase(node);
 }
@@ -324,15 +273,10 @@ void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure
   if (stream == nullptr) return;
   const auto links = stream->links.find(node);
   if (links == stream->links.end()) return;
-  // A late report about a link that the plan has replaced already says nothing new, also when the
-  // link came back since.
-  const auto since = stream->link_since.find(node);
+  // A late report about a link that the plan has replaced already says nothing new.
   const auto is_meant = [&](const UpstreamLink& link) {
-    if (link.parent != failure.parent || link.track != failure.track) return false;
-    if ((failure.stripe_mask >> link.stripe.value() & 1U) == 0) return false;
-    if (since == stream->link_since.end()) return true;
-    const auto added = since->second.find(link);
-    return added == since->second.end() || failure.revision >= added->second;
+    return link.parent == failure.parent && link.track == failure.track &&
+           (failure.stripe_mask >> link.stripe.value() & 1U) != 0;
   };
   if (std::none_of(links->second.begin(), links->second.end(), is_meant)) return;
 
@@ -343,9 +287,7 @@ void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure
   const std::size_t complaints = health_.on_complaint(node, failure.parent, now.mono);
   if (!parent->connected) {
     depart(*parent, now);  // its session and its child agree
-  } else if (complaints >= kComplaintsForDeath && !parent->dead_since &&
-             !parent->has(Role::gateway)) {
-    // Never a gateway that is connected: two of its children could switch its streams off.
+  } else if (complaints >= kComplaintsForDeath && !parent->dead_since) {
     parent->dead_since = now.mono;
     schedule_node(failure.parent, now.mono);
   }

@@ -28,26 +28,11 @@ void World::Impl::schedule_all(TimePoint now) {
   }
 }
 
-/// Not for the solver: the same plan is pushed again under a new revision.
-void World::Impl::push_again(StreamState& stream, TimePoint now) {
-  if (is_live(stream) && now >= solving_from_) push_changes(stream);
-}
-
-void World::Impl::on_renew_allocations(const ReceiverLinks& due, WorldNow now) {
-  std::set<std::string> affected;
-  for (const auto& [receiver, stream_id] : due) {
-    StreamState* stream = find_stream(stream_id);
-    if (stream == nullptr || !stream->told.contains(receiver)) continue;
-    stream->stale.insert(receiver);
-    affected.insert(stream->record.name);
-  }
-  for (const std::string& name : affected) push_again(streams_.at(name), now.mono);
-}
-
 void World::Impl::on_renew_allocations(WorldNow now) {
   for (auto& [name, stream] : streams_) {
     for (const auto& [id, target] : stream.told) stream.stale.insert(id);
-    push_again(stream, now.mono);
+    // Not for the solver: the same plan is pushed again under a new revision.
+    if (is_live(stream) && now.mono >= solving_from_) push_changes(stream);
   }
 }
 
@@ -184,7 +169,6 @@ void World::Impl::push_changes(StreamState& stream) {
   for (const NodeId& id : changed) {
     const NodeState* state = find_node(id);
     const auto target = targets.find(id);
-    note_links(stream, id, targets);
     if (state == nullptr || !state->connected) {
       stream.told.erase(id);  // it is told when it says hello
       continue;
@@ -201,23 +185,6 @@ void World::Impl::push_changes(StreamState& stream) {
     stream.stale.erase(id);
     outputs_.emplace_back(PushAssignment{std::move(assignment)});
   }
-}
-
-/// Pre: the revision is that of the plan in `targets`.
-void World::Impl::note_links(StreamState& stream, const NodeId& node,
-                             const std::map<NodeId, NodeTarget>& targets) {
-  const auto target = targets.find(node);
-  if (target == targets.end() || target->second.upstream.empty()) {
-    stream.link_since.erase(node);
-    return;
-  }
-  auto& known = stream.link_since[node];
-  std::map<UpstreamLink, std::uint64_t> since;
-  for (const UpstreamLink& link : target->second.upstream) {
-    const auto before = known.find(link);
-    since[link] = before == known.end() ? stream.revision : before->second;
-  }
-  known = std::move(since);
 }
 
 void World::Impl::tell_unserved(StreamState& stream, const SolverPlan& plan, TimePoint now) {

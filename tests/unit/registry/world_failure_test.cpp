@@ -192,20 +192,26 @@ TEST_CASE("a tampering viewer may go on watching, as a leaf") {
   CHECK(net.parent_of(11) != node_id(10));
 }
 
-TEST_CASE("a relay whose queues all drop is planned with what it showed, and loses children") {
+/// What a relay reports of its children 10.. after `seconds` of `rate_bps` to each; the first
+/// `slow` of them do not keep up.
+Telemetry serving_report(unsigned children, unsigned slow, unsigned seconds,
+                         std::uint64_t rate_bps = 3'000'000) {
+  Telemetry telemetry;
+  for (unsigned v = 10; v < 10 + children; ++v) {
+    LinkState link;
+    link.peer = node_id(v);
+    link.bytes_sent = rate_bps / 8 * seconds;
+    link.queue_ms = v < 10 + slow ? 1900 : 5;
+    telemetry.links.push_back(link);
+  }
+  return telemetry;
+}
+
+TEST_CASE("a relay whose queues all grow old is planned with what it showed, and loses children") {
   TwoRelays net{12};
-  const auto congested = [&] {
-    Telemetry telemetry;
-    for (unsigned v = 10; v < 22; ++v) {
-      LinkState link;
-      link.peer = node_id(v);
-      link.sent_bps = 400'000;
-      link.queue_ms = 900;
-      telemetry.links.push_back(link);
-    }
-    return telemetry;
-  };
-  net.world.on_telemetry(node_id(net.in_use), congested(), net.now);
+  net.world.on_telemetry(node_id(net.in_use), serving_report(12, 12, 1, 400'000), net.now);
+  net.pass(1s);
+  net.world.on_telemetry(node_id(net.in_use), serving_report(12, 12, 2, 400'000), net.now);
   net.settle();
   const auto& children = net.state.at(node_id(net.in_use)).downstream;
   const auto of_video = [](const DownstreamLink& link) { return link.track == TrackId{1}; };
@@ -213,19 +219,32 @@ TEST_CASE("a relay whose queues all drop is planned with what it showed, and los
   for (unsigned v = 10; v < 22; ++v) CHECK(net.is_served(v));
 }
 
-TEST_CASE("one slow child is no congestion of its parent") {
+TEST_CASE("one slow child is no congestion of its parent, be it the only one or one of many") {
+  const unsigned children = GENERATE(1U, 6U);
   TwoRelays net;
-  Telemetry telemetry;
-  for (unsigned v = 10; v < 16; ++v) {
-    LinkState link;
-    link.peer = node_id(v);
-    link.sent_bps = 3'000'000;
-    link.queue_ms = v == 10 ? 1900 : 5;
-    telemetry.links.push_back(link);
+  for (unsigned second = 1; second < 4; ++second) {
+    net.world.on_telemetry(node_id(net.in_use), serving_report(children, 1, second), net.now);
+    net.pass(1s);
   }
-  net.world.on_telemetry(node_id(net.in_use), telemetry, net.now);
-  net.settle();
   CHECK(net.pushed.empty());
+  CHECK(net.world.snapshot(net.now)->nodes[net.in_use - 1].usable_uplink_bps == 50'000'000);
+}
+
+TEST_CASE("a link's sending rate comes from its bytes; a counter that goes back begins anew") {
+  TwoRelays net;
+  const auto rate_after = [&](unsigned seconds_of_bytes) {
+    net.world.on_telemetry(node_id(net.in_use), serving_report(1, 0, seconds_of_bytes), net.now);
+    return net.world.snapshot(net.now)->nodes[net.in_use - 1].telemetry.links.at(0).sent_bps;
+  };
+  CHECK(rate_after(5) == 0);
+  net.pass(2s);
+  CHECK(rate_after(7) == 3'000'000);
+  net.pass(100ms);
+  CHECK(rate_after(8) == 3'000'000);  // too soon for another measurement
+  net.pass(1s);
+  CHECK(rate_after(1) == 0);
+  net.pass(1s);
+  CHECK(rate_after(2) == 3'000'000);
 }
 
 }  // namespace
