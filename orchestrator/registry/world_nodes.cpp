@@ -287,7 +287,9 @@ void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure
   const std::size_t complaints = health_.on_complaint(node, failure.parent, now.mono);
   if (!parent->connected) {
     depart(*parent, now);  // its session and its child agree
-  } else if (complaints >= kComplaintsForDeath && !parent->dead_since) {
+  } else if (complaints >= kComplaintsForDeath && !parent->dead_since &&
+             !parent->has(Role::gateway)) {
+    // Never a gateway that is connected: two of its children could switch its streams off.
     parent->dead_since = now.mono;
     schedule_node(failure.parent, now.mono);
   }

@@ -53,6 +53,26 @@ TEST_CASE("two children's complaints take the parent from everybody at once") {
   CHECK_FALSE(net.state.at(node_id(net.in_use)).carry);
 }
 
+TEST_CASE("two children's complaints do not switch off the stream's only gateway") {
+  WorldDriver net;
+  net.go_live();
+  for (unsigned v = 10; v < 13; ++v) {
+    net.viewer(v, 1);
+    net.join(v);
+  }
+  net.settle();
+  net.fail(10);
+  net.fail(11);
+  net.settle();
+  CHECK(net.parent_of(12) == node_id(1));
+  net.pass(2s);  // the complainers have no other parent, so they try it again
+  CHECK(net.parent_of(10) == node_id(1));
+  net.viewer(13, 1);
+  net.join(13);
+  net.settle();
+  CHECK(net.parent_of(13) == node_id(1));
+}
+
 TEST_CASE("complaints far apart, of one child, or of refusals do not condemn a parent") {
   TwoRelays net;
   SECTION("far apart") {
