@@ -101,6 +101,7 @@ class World::Impl {
   // world_nodes.cpp
   void accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now);
   void accept_held_stream(const NodeId& node, StreamState& stream, const Held& held);
+  void tell_address(const NodeId& parent, TimePoint now);
   void drop_from_stream(const NodeId& node, StreamState& stream);
   void depart(NodeState& state, WorldNow now);
   void measure_links(NodeState& state, const Telemetry& telemetry, WorldNow now);

@@ -74,6 +74,7 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   if (!nodes_.contains(id) && nodes_.size() >= options_.nodes_max) return WorldErrc::nodes_full;
 
   NodeState& state = nodes_[id];
+  const bool moved = record.endpoints != state.record.endpoints;
   record.first_seen_ms = state.record.first_seen_ms == 0 ? now.wall_ms : state.record.first_seen_ms;
   record.last_seen_ms = now.wall_ms;
   record.ban_reason = state.record.ban_reason;
@@ -90,6 +91,7 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   outputs_.emplace_back(PersistNode{state.record});
 
   accept_held(state, held, now);
+  if (moved) tell_address(id, now.mono);
   if (state.has(Role::gateway)) {
     for (auto& [name, stream] : streams_) offer(stream, state);
   }
@@ -144,6 +146,20 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   // It is told the outcome of the next solve in any case, be it to drop the stream.
   stream.told[node] = NodeTarget{std::move(links), {}};
   stream.stale.insert(node);
+}
+
+/// An assignment carries its parents' addresses: the children are told again.
+void World::Impl::tell_address(const NodeId& parent, TimePoint now) {
+  const auto is_from = [&](const UpstreamLink& link) { return link.parent == parent; };
+  for (auto& [name, stream] : streams_) {
+    bool is_parent = false;
+    for (const auto& [child, target] : stream.told) {
+      if (std::none_of(target.upstream.begin(), target.upstream.end(), is_from)) continue;
+      stream.stale.insert(child);
+      is_parent = true;
+    }
+    if (is_parent) schedule(stream, now);
+  }
 }
 
 void World::Impl::drop_from_stream(const NodeId& node, StreamState& stream) {

@@ -89,13 +89,14 @@ class WorldDriver {
   void settle() { pass(150ms); }
 
   Result<void> hello(unsigned node, Roles roles, std::uint64_t upload_mbit,
-                     std::vector<World::Held> held = {}) {
+                     std::vector<World::Held> held = {}, std::vector<Endpoint> endpoints = {}) {
     NodeRecord record;
     record.id = node_id(node);
     record.name = "node-" + std::to_string(node);
     record.roles = roles;
     record.declared_upload_bps = upload_mbit * 1'000'000;
     record.children_max = 100;
+    record.endpoints = std::move(endpoints);
     return world.on_hello(record, std::move(held), now);
   }
   void gateway(unsigned node, std::uint64_t upload_mbit = 0) {

@@ -148,6 +148,24 @@ TEST_CASE("a node whose session broke keeps its place for the grace when nobody 
   }
 }
 
+TEST_CASE("a parent that comes back at another address: its children are told, nobody else") {
+  TwoRelays net;
+  const auto roles = static_cast<Roles>(Role::relay);
+  const std::vector<Endpoint> address{{"192.0.2.7", 4433}};
+  net.world.on_disconnected(node_id(net.in_use), net.now);
+  net.hello(net.in_use, roles, 50, net.held_by(net.in_use, false), address).value();
+  net.settle();
+  for (unsigned v = 10; v < 16; ++v) {
+    CHECK(net.was_pushed(v));
+    CHECK(net.parent_of(v) == node_id(net.in_use));
+  }
+  CHECK_FALSE(net.was_pushed(1));
+  net.clear();
+  net.hello(net.in_use, roles, 50, net.held_by(net.in_use, false), address).value();
+  net.settle();
+  CHECK_FALSE(net.was_pushed(10));
+}
+
 TEST_CASE("a node that says goodbye is left at once") {
   TwoRelays net;
   net.world.on_goodbye(node_id(net.in_use), net.now);
