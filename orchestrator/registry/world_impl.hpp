@@ -91,6 +91,8 @@ class World::Impl {
     std::map<NodeId, Wish> wishes;
     std::map<NodeId, std::vector<UpstreamLink>>
         links;  ///< in force, or held by nodes since before us
+    /// Since which revision a node is to have each of its links.
+    std::map<NodeId, std::map<UpstreamLink, std::uint64_t>> link_since;
     std::map<NodeId, NodeTarget> told;
     std::set<NodeId> stale;  ///< to be told again although nothing changed
     std::uint64_t revision = 0;
@@ -101,6 +103,7 @@ class World::Impl {
   // world_nodes.cpp
   void accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now);
   void accept_held_stream(const NodeId& node, StreamState& stream, const Held& held);
+  [[nodiscard]] bool is_new_process(const NodeState& state, const std::vector<Held>& held) const;
   void tell_address(const NodeId& parent, TimePoint now);
   void drop_from_stream(const NodeId& node, StreamState& stream);
   void depart(NodeState& state, WorldNow now);
@@ -137,6 +140,8 @@ class World::Impl {
   void add_rtts(SolverInput& input) const;
   void apply_plan(StreamState& stream, SolverPlan plan, WorldNow now);
   void push_changes(StreamState& stream);
+  static void note_links(StreamState& stream, const NodeId& node,
+                         const std::map<NodeId, NodeTarget>& targets);
   void tell_unserved(StreamState& stream, const SolverPlan& plan, TimePoint now);
 
   WorldOptions options_;

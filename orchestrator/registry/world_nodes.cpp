@@ -75,6 +75,7 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
 
   NodeState& state = nodes_[id];
   const bool moved = record.endpoints != state.record.endpoints;
+  if (moved || is_new_process(state, held)) health_.forgive(id);
   record.first_seen_ms = state.record.first_seen_ms == 0 ? now.wall_ms : state.record.first_seen_ms;
   record.last_seen_ms = now.wall_ms;
   record.ban_reason = state.record.ban_reason;
@@ -87,7 +88,6 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   state.received.clear();
   state.sent.clear();
   state.dropped_bytes.clear();
-  health_.forgive(id);
   outputs_.emplace_back(PersistNode{state.record});
 
   accept_held(state, held, now);
@@ -148,6 +148,17 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   stream.stale.insert(node);
 }
 
+/// A relay that reconnects again and again with its peer port closed must not be forgiven each
+/// time: only a process that lost what it had, or a node that was gone, is a new start. An idle
+/// node that holds nothing because it was told nothing proves nothing.
+bool World::Impl::is_new_process(const NodeState& state, const std::vector<Held>& held) const {
+  if (!held.empty()) return false;
+  const auto had_a_place = [&](const auto& entry) {
+    return entry.second.told.contains(state.record.id);
+  };
+  return !state.present || std::any_of(streams_.begin(), streams_.end(), had_a_place);
+}
+
 /// An assignment carries its parents' addresses: the children are told again.
 void World::Impl::tell_address(const NodeId& parent, TimePoint now) {
   const auto is_from = [&](const UpstreamLink& link) { return link.parent == parent; };
@@ -165,6 +176,7 @@ void World::Impl::tell_address(const NodeId& parent, TimePoint now) {
 void World::Impl::drop_from_stream(const NodeId& node, StreamState& stream) {
   stream.wishes.erase(node);
   stream.links.erase(node);
+  stream.link_since.erase(node);
   stream.told.erase(node);
   stream.stale.erase(node);
 }
@@ -289,10 +301,15 @@ void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure
   if (stream == nullptr) return;
   const auto links = stream->links.find(node);
   if (links == stream->links.end()) return;
-  // A late report about a link that the plan has replaced already says nothing new.
+  // A late report about a link that the plan has replaced already says nothing new, also when the
+  // link came back since.
+  const auto since = stream->link_since.find(node);
   const auto is_meant = [&](const UpstreamLink& link) {
-    return link.parent == failure.parent && link.track == failure.track &&
-           (failure.stripe_mask >> link.stripe.value() & 1U) != 0;
+    if (link.parent != failure.parent || link.track != failure.track) return false;
+    if ((failure.stripe_mask >> link.stripe.value() & 1U) == 0) return false;
+    if (since == stream->link_since.end()) return true;
+    const auto added = since->second.find(link);
+    return added == since->second.end() || failure.revision >= added->second;
   };
   if (std::none_of(links->second.begin(), links->second.end(), is_meant)) return;
 

@@ -169,6 +169,7 @@ void World::Impl::push_changes(StreamState& stream) {
   for (const NodeId& id : changed) {
     const NodeState* state = find_node(id);
     const auto target = targets.find(id);
+    note_links(stream, id, targets);
     if (state == nullptr || !state->connected) {
       stream.told.erase(id);  // it is told when it says hello
       continue;
@@ -185,6 +186,23 @@ void World::Impl::push_changes(StreamState& stream) {
     stream.stale.erase(id);
     outputs_.emplace_back(PushAssignment{std::move(assignment)});
   }
+}
+
+/// Pre: the revision is that of the plan in `targets`.
+void World::Impl::note_links(StreamState& stream, const NodeId& node,
+                             const std::map<NodeId, NodeTarget>& targets) {
+  const auto target = targets.find(node);
+  if (target == targets.end() || target->second.upstream.empty()) {
+    stream.link_since.erase(node);
+    return;
+  }
+  auto& known = stream.link_since[node];
+  std::map<UpstreamLink, std::uint64_t> since;
+  for (const UpstreamLink& link : target->second.upstream) {
+    const auto before = known.find(link);
+    since[link] = before == known.end() ? stream.revision : before->second;
+  }
+  known = std::move(since);
 }
 
 void World::Impl::tell_unserved(StreamState& stream, const SolverPlan& plan, TimePoint now) {

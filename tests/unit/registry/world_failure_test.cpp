@@ -187,6 +187,56 @@ TEST_CASE("a late report about a link that was replaced already is ignored") {
   CHECK(net.pushed.empty());
 }
 
+TEST_CASE("a late report cannot quarantine a link that was given again since") {
+  WorldDriver net;
+  net.go_live();
+  net.viewer(10);
+  net.join(10);
+  net.settle();
+  const World::LinkFailure late = net.failure(10);
+  net.world.on_leave(node_id(10), "show", net.now);
+  net.settle();
+  net.join(10);
+  net.settle();
+  REQUIRE(net.parent_of(10) == node_id(1));
+  net.clear();
+  net.world.on_link_failure(node_id(10), late, net.now);
+  net.settle();
+  CHECK(net.pushed.empty());
+  net.fail(10);
+  net.settle();
+  CHECK_FALSE(net.is_served(10));
+}
+
+TEST_CASE("a relay is not forgiven because it reconnects, only at a new address or start") {
+  TwoRelays net;
+  net.fail(10);
+  net.settle();
+  const auto roles = static_cast<Roles>(Role::relay);
+  const auto is_forgiven = [&] {
+    net.settle();
+    net.world.on_goodbye(node_id(net.spare), net.now);
+    net.world.on_goodbye(node_id(1), net.now);  // and the gateway has no room for it
+    net.gateway(1, 4);
+    net.world.on_publish(node_id(1), net.claim(1), net.now).value();
+    net.pass(300ms);
+    return net.parent_of(10) == node_id(net.in_use);
+  };
+  SECTION("the same process") {
+    net.hello(net.in_use, roles, 50, net.held_by(net.in_use, false)).value();
+    CHECK_FALSE(is_forgiven());
+  }
+  SECTION("another address") {
+    const std::vector<Endpoint> address{{"192.0.2.7", 4433}};
+    net.hello(net.in_use, roles, 50, net.held_by(net.in_use, false), address).value();
+    CHECK(is_forgiven());
+  }
+  SECTION("a new process") {
+    net.relay(net.in_use);
+    CHECK(is_forgiven());
+  }
+}
+
 TEST_CASE("a lone viewer whose only possible parent failed tries it again after a second") {
   WorldDriver net;
   net.go_live();
