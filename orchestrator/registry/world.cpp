@@ -109,6 +109,9 @@ void World::on_link_failure(const NodeId& node, const LinkFailure& failure, Worl
 void World::on_tampering(const NodeId& sender, WorldNow now) {
   impl_->on_tampering(sender, now);
 }
+void World::on_renew_allocations(const ReceiverLinks& due, WorldNow now) {
+  impl_->on_renew_allocations(due, now);
+}
 void World::on_renew_allocations(WorldNow now) {
   impl_->on_renew_allocations(now);
 }

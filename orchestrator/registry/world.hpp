@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -128,7 +129,10 @@ class World {
   void on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now);
   /// Evidence that was verified by the shell: `sender` sent what the signed header does not cover.
   void on_tampering(const NodeId& sender, WorldNow now);
-  /// Allocations are near their end: push the affected assignments again (fresh allocations).
+  /// Allocations are near their end: push the assignments of `due` again (fresh allocations).
+  using ReceiverLinks = std::set<std::pair<NodeId, StreamId>>;
+  void on_renew_allocations(const ReceiverLinks& due, WorldNow now);
+  /// The same for everybody, at the turn of the accounting epoch.
   void on_renew_allocations(WorldNow now);
 
   void on_timeout(WorldNow now);

@@ -39,6 +39,7 @@ class World::Impl {
   void on_tampering(const NodeId& sender, WorldNow now);
 
   // Plans.
+  void on_renew_allocations(const ReceiverLinks& due, WorldNow now);
   void on_renew_allocations(WorldNow now);
   void on_timeout(WorldNow now);
   std::optional<Output> poll_output();
@@ -138,6 +139,7 @@ class World::Impl {
   void add_node_views(SolverInput& input, const StreamState& stream, TimePoint now) const;
   void add_viewers(SolverInput& input, const StreamState& stream) const;
   void add_rtts(SolverInput& input) const;
+  void push_again(StreamState& stream, TimePoint now);
   void apply_plan(StreamState& stream, SolverPlan plan, WorldNow now);
   void push_changes(StreamState& stream);
   static void note_links(StreamState& stream, const NodeId& node,

@@ -143,6 +143,7 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   if (links.empty()) return;
   std::sort(links.begin(), links.end());
   stream.links[node] = links;
+  for (const UpstreamLink& link : links) stream.link_since[node][link] = held.revision;
   // It is told the outcome of the next solve in any case, be it to drop the stream.
   stream.told[node] = NodeTarget{std::move(links), {}};
   stream.stale.insert(node);

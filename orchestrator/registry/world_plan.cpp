@@ -28,11 +28,26 @@ void World::Impl::schedule_all(TimePoint now) {
   }
 }
 
+/// Not for the solver: the same plan is pushed again under a new revision.
+void World::Impl::push_again(StreamState& stream, TimePoint now) {
+  if (is_live(stream) && now >= solving_from_) push_changes(stream);
+}
+
+void World::Impl::on_renew_allocations(const ReceiverLinks& due, WorldNow now) {
+  std::set<std::string> affected;
+  for (const auto& [receiver, stream_id] : due) {
+    StreamState* stream = find_stream(stream_id);
+    if (stream == nullptr || !stream->told.contains(receiver)) continue;
+    stream->stale.insert(receiver);
+    affected.insert(stream->record.name);
+  }
+  for (const std::string& name : affected) push_again(streams_.at(name), now.mono);
+}
+
 void World::Impl::on_renew_allocations(WorldNow now) {
   for (auto& [name, stream] : streams_) {
     for (const auto& [id, target] : stream.told) stream.stale.insert(id);
-    // Not for the solver: the same plan is pushed again under a new revision.
-    if (is_live(stream) && now.mono >= solving_from_) push_changes(stream);
+    push_again(stream, now.mono);
   }
 }
 

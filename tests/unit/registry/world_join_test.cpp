@@ -262,6 +262,29 @@ TEST_CASE("renewed allocations push the same plan under a new revision") {
   CHECK(after.revision > before.revision);
 }
 
+TEST_CASE("allocations that are due are renewed for their receivers alone") {
+  WorldDriver net;
+  net.go_live();
+  for (unsigned v = 10; v < 13; ++v) {
+    net.viewer(v);
+    net.join(v);
+  }
+  net.settle();
+  net.clear();
+  const StreamId id = *net.world.stream("show")->id;
+  const StreamId other = test::stream_key(9).stream_id();
+  net.world.on_renew_allocations({{node_id(11), id}, {node_id(12), other}, {node_id(77), id}},
+                                 net.now);
+  net.drain();
+  REQUIRE(net.pushed.size() == 1);
+  CHECK(net.pushed[0].node == node_id(11));
+  CHECK_FALSE(net.pushed[0].upstream.empty());
+  net.clear();
+  net.world.on_renew_allocations({}, net.now);
+  net.drain();
+  CHECK(net.pushed.empty());
+}
+
 TEST_CASE("a snapshot shows nodes, streams, places and measured uplinks") {
   WorldDriver net;
   net.go_live();
