@@ -14,6 +14,13 @@ void World::Impl::restore(std::vector<NodeRecord> nodes, std::vector<StreamRecor
                           WorldNow now) {
   // With nothing to remember there is nobody to wait for.
   if (!nodes.empty() || !streams.empty()) solving_from_ = now.mono + options_.restart_grace;
+  // The store forgets no node. Banned ones first, then those that were seen last.
+  const auto goes_before = [](const NodeRecord& a, const NodeRecord& b) {
+    if (a.ban_reason.empty() != b.ban_reason.empty()) return b.ban_reason.empty();
+    return a.last_seen_ms > b.last_seen_ms;
+  };
+  std::stable_sort(nodes.begin(), nodes.end(), goes_before);
+  if (nodes.size() > options_.nodes_max) nodes.resize(options_.nodes_max);
   for (NodeRecord& record : nodes) {
     const NodeId id = record.id;
     nodes_[id].record = std::move(record);

@@ -102,6 +102,7 @@ class World::Impl {
   };
 
   // world_nodes.cpp
+  bool make_room_for_node();
   void accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now);
   void accept_held_stream(const NodeId& node, StreamState& stream, const Held& held);
   [[nodiscard]] bool is_new_process(const NodeState& state, const std::vector<Held>& held) const;

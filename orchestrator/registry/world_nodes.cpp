@@ -71,7 +71,7 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
     return WorldErrc::bad_hello;
   }
   const NodeId id = record.id;
-  if (!nodes_.contains(id) && nodes_.size() >= options_.nodes_max) return WorldErrc::nodes_full;
+  if (!nodes_.contains(id) && !make_room_for_node()) return WorldErrc::nodes_full;
 
   NodeState& state = nodes_[id];
   const bool moved = record.endpoints != state.record.endpoints;
@@ -98,6 +98,22 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   if (state.has(Role::relay)) schedule_all(now.mono);
   schedule_node(id, now.mono);
   return {};
+}
+
+/// Keys cost nothing, so those who came once must not shut the door for ever: a full table forgets
+/// who was away longest. A ban is never forgotten. Cost: O(nodes) when full.
+bool World::Impl::make_room_for_node() {
+  if (nodes_.size() < options_.nodes_max) return true;
+  auto oldest = nodes_.end();
+  for (auto it = nodes_.begin(); it != nodes_.end(); ++it) {
+    if (it->second.present || !it->second.record.ban_reason.empty()) continue;
+    const bool is_older = oldest == nodes_.end() ||
+                          it->second.record.last_seen_ms < oldest->second.record.last_seen_ms;
+    if (is_older) oldest = it;
+  }
+  if (oldest == nodes_.end()) return false;
+  nodes_.erase(oldest);
+  return true;
 }
 
 void World::Impl::accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now) {

@@ -38,6 +38,40 @@ TEST_CASE("the number of streams and of nodes is limited") {
   CHECK(net.hello(1, 4, 1));
 }
 
+TEST_CASE(
+    "a full table forgets the node that was away longest, never one that is there or banned") {
+  WorldDriver net{test::options_with(4, 10, 1)};
+  for (unsigned node = 1; node < 5; ++node) net.viewer(node);
+  net.world.on_tampering(node_id(1), net.now);
+  CHECK(net.hello(5, 4, 1).error() == WorldErrc::nodes_full);
+  for (const unsigned node : {1U, 3U, 2U}) {
+    net.world.on_goodbye(node_id(node), net.now);
+    net.pass(1s);
+  }
+  const auto is_known = [&](unsigned node) { return net.world.node(node_id(node)) != nullptr; };
+  CHECK(net.hello(5, 4, 1));
+  CHECK_FALSE(is_known(3));
+  CHECK(net.hello(6, 4, 1));
+  CHECK_FALSE(is_known(2));
+  CHECK(net.hello(7, 4, 1).error() == WorldErrc::nodes_full);
+  CHECK(is_known(1));
+  CHECK(is_known(4));
+}
+
+TEST_CASE("of too many stored nodes the banned and those seen last are kept") {
+  WorldDriver net{test::options_with(2, 10, 1)};
+  std::vector<NodeRecord> stored(3);
+  for (unsigned n = 0; n < 3; ++n) {
+    stored[n].id = node_id(n + 1);
+    stored[n].last_seen_ms = n + 1;
+  }
+  stored[0].ban_reason = "proven";
+  net.world.restore(stored, {}, net.now);
+  CHECK(net.world.node(node_id(1)) != nullptr);
+  CHECK(net.world.node(node_id(2)) == nullptr);
+  CHECK(net.world.node(node_id(3)) != nullptr);
+}
+
 TEST_CASE("a stream is offered to every gateway until one claims it, then to that one only") {
   WorldDriver net;
   net.gateway(1);
