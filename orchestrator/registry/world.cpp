@@ -110,6 +110,9 @@ void World::on_leave(const NodeId& node, const std::string& stream_name, WorldNo
 Result<void> World::on_publish(const NodeId& node, const Publish& publish, WorldNow now) {
   return impl_->on_publish(node, publish, now);
 }
+void World::on_unpublish(const NodeId& node, const std::string& stream_name, WorldNow now) {
+  impl_->on_unpublish(node, stream_name, now);
+}
 void World::on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now) {
   impl_->on_link_failure(node, failure, now);
 }

@@ -118,6 +118,10 @@ class World {
   /// key. Errors: stream_not_found, node_not_connected, not_a_gateway, other_gateway, other_key,
   /// key_in_use, old_publisher_epoch, bad_tracks, bad_claim. Nothing changes then.
   Result<void> on_publish(const NodeId& node, const Publish& publish, WorldNow now);
+  /// The gateway's publisher stopped: the stream is not live, and nobody carries it. Who plays it
+  /// is remembered and served when it is live again. Ignored from a node that does not publish it;
+  /// repeating it changes nothing.
+  void on_unpublish(const NodeId& node, const std::string& stream_name, WorldNow now);
   struct LinkFailure {
     StreamId stream;
     TrackId track;

@@ -26,6 +26,7 @@ class World::Impl {
   Result<void> add_stream(StreamRecord record, WorldNow now);
   Result<void> remove_stream(const std::string& name, WorldNow now);
   Result<void> on_publish(const NodeId& node, const Publish& publish, WorldNow now);
+  void on_unpublish(const NodeId& node, const std::string& stream_name, WorldNow now);
   void on_join(const NodeId& node, const std::string& stream_name, std::vector<TrackId> tracks,
                WorldNow now);
   void on_leave(const NodeId& node, const std::string& stream_name, WorldNow now);
@@ -88,6 +89,7 @@ class World::Impl {
   struct StreamState {
     StreamRecord record;
     bool published = false;  ///< by record.gateway, since it came
+    bool stopped = false;    ///< by its publisher: what nodes still hold of it is taken back
     std::set<NodeId> offered;
     std::map<NodeId, Wish> wishes;
     std::map<NodeId, std::vector<UpstreamLink>>
@@ -121,6 +123,7 @@ class World::Impl {
   void withdraw_from_others(StreamState& stream);
   Result<void> check_publish(const NodeId& node, const Publish& publish);
   bool take_tracks(StreamState& stream, const std::vector<TrackRecord>& tracks);
+  void take_back(StreamState& stream);
   void refuse(const NodeId& node, const std::string& name, RefuseJoin::Reason reason,
               std::string message);
   [[nodiscard]] bool is_live(const StreamState& stream) const;

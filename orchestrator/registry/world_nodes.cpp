@@ -149,6 +149,12 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   } else {
     stream.wishes[node].tracks = held.playing;
   }
+  if (stream.stopped) {
+    ++stream.revision;
+    outputs_.emplace_back(
+        PushAssignment{NodeAssignment{node, held.stream, stream.revision, false, {}, {}}});
+    return;
+  }
   // Where the plan has the node, the plan is right: it may have changed while the node was away.
   if (stream.links.contains(node) || stream.record.gateway == node) return;
   std::vector<UpstreamLink> links;

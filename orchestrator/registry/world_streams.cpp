@@ -119,13 +119,7 @@ Result<void> World::Impl::remove_stream(const std::string& name, WorldNow) {
     if (state != nullptr && state->connected) outputs_.emplace_back(PushWithdrawn{id, name});
   }
   if (stream->record.id) {
-    ++stream->revision;
-    for (const auto& [id, target] : stream->told) {
-      const NodeState* state = find_node(id);
-      if (state == nullptr || !state->connected) continue;
-      outputs_.emplace_back(
-          PushAssignment{NodeAssignment{id, *stream->record.id, stream->revision, false, {}, {}}});
-    }
+    take_back(*stream);
     removed_[*stream->record.id] = stream->record;
     stream_names_.erase(*stream->record.id);
   }
@@ -135,6 +129,22 @@ Result<void> World::Impl::remove_stream(const std::string& name, WorldNow) {
   outputs_.emplace_back(EraseStream{name});
   streams_.erase(name);
   return {};
+}
+
+/// Every node that was told to carry the stream drops it. Pre: the stream has its key.
+void World::Impl::take_back(StreamState& stream) {
+  ++stream.revision;
+  for (const auto& [id, target] : stream.told) {
+    const NodeState* state = find_node(id);
+    if (state == nullptr || !state->connected) continue;
+    outputs_.emplace_back(
+        PushAssignment{NodeAssignment{id, *stream.record.id, stream.revision, false, {}, {}}});
+  }
+  stream.told.clear();
+  stream.stale.clear();
+  stream.links.clear();
+  stream.link_since.clear();
+  stream.depth = 0;
 }
 
 void World::Impl::refuse(const NodeId& node, const std::string& name, RefuseJoin::Reason reason,
@@ -239,6 +249,7 @@ Result<void> World::Impl::on_publish(const NodeId& node, const Publish& publish,
   stream.record.publisher_epoch = publish.publisher_epoch;
   stream_names_[publish.id] = publish.stream_name;
   stream.published = true;
+  stream.stopped = false;
   const bool tracks_changed = take_tracks(stream, publish.tracks);
   if (tracks_changed) {
     for (const auto& [id, target] : stream.told) stream.stale.insert(id);
@@ -250,6 +261,19 @@ Result<void> World::Impl::on_publish(const NodeId& node, const Publish& publish,
   }
   if (!was_live || tracks_changed) schedule(stream, now.mono);
   return {};
+}
+
+void World::Impl::on_unpublish(const NodeId& node, const std::string& stream_name, WorldNow now) {
+  StreamState* stream = find_stream(stream_name);
+  const NodeState* state = find_node(node);
+  if (stream == nullptr || state == nullptr || !state->connected) return;
+  if (stream->record.gateway != node || !stream->record.id || stream->stopped) return;
+  stream->published = false;
+  stream->stopped = true;
+  stream->solve_at.reset();
+  take_back(*stream);
+  for (auto& [id, wish] : stream->wishes) wish = Wish{std::move(wish.tracks)};
+  schedule_all(now.mono);  // other streams may have the uplink
 }
 
 }  // namespace tayga::orch

@@ -225,6 +225,68 @@ TEST_CASE("a removed stream is withdrawn, dropped by all and forgotten, and can 
   CHECK(net.world.on_publish(node_id(1), net.claim(1, 2), net.now));
 }
 
+TEST_CASE("a stream whose publisher stops is taken back, and given again when it publishes anew") {
+  WorldDriver net;
+  net.go_live();
+  net.viewer(10);
+  net.viewer(11);
+  net.join(10);
+  net.settle();
+  const auto held = net.held_by(10);
+  net.clear();
+  net.world.on_unpublish(node_id(1), "show", net.now);
+  net.settle();
+  CHECK_FALSE(net.world.snapshot(net.now)->streams[0].live);
+  CHECK(net.world.snapshot(net.now)->streams[0].viewers == 1);
+  CHECK(net.world.snapshot(net.now)->streams[0].upstream.empty());
+  REQUIRE(net.pushed.size() == 2);
+  for (const NodeAssignment& a : net.pushed) CHECK_FALSE(a.carry);
+  CHECK(net.withdrawn.empty());
+
+  SECTION("once more changes nothing") {
+    net.clear();
+    net.world.on_unpublish(node_id(1), "show", net.now);
+    net.settle();
+    CHECK(net.pushed.empty());
+  }
+  SECTION("joins are told that it is not live, old and new ones, once") {
+    for (const unsigned v : {10U, 10U, 11U}) net.join(v);
+    net.settle();
+    REQUIRE(net.refused.size() == 2);
+    for (const auto& one : net.refused) CHECK(one.reason == World::RefuseJoin::Reason::not_live);
+  }
+  SECTION("who was away and still holds it is told to drop it, and goes on waiting") {
+    net.clear();
+    net.hello(10, static_cast<Roles>(Role::viewer), 10, held).value();
+    net.settle();
+    REQUIRE(net.pushed.size() == 1);
+    CHECK_FALSE(net.pushed[0].carry);
+    CHECK(net.pushed[0].revision > held[0].revision);
+  }
+  net.world.on_publish(node_id(1), net.claim(1), net.now).value();
+  net.settle();
+  CHECK(net.world.snapshot(net.now)->streams[0].live);
+  CHECK(net.parent_of(10) == node_id(1));
+  CHECK(net.state.at(node_id(1)).carry);
+}
+
+TEST_CASE("only a stream's own gateway stops it") {
+  WorldDriver net;
+  net.go_live();
+  net.gateway(2);
+  net.viewer(10);
+  net.join(10);
+  net.settle();
+  net.clear();
+  net.world.on_unpublish(node_id(2), "show", net.now);
+  net.world.on_unpublish(node_id(10), "show", net.now);
+  net.world.on_unpublish(node_id(77), "show", net.now);
+  net.world.on_unpublish(node_id(1), "other", net.now);
+  net.settle();
+  CHECK(net.pushed.empty());
+  CHECK(net.world.snapshot(net.now)->streams[0].live);
+}
+
 TEST_CASE("when the gateway is gone nobody is moved, and its return serves everybody again") {
   WorldDriver net;
   net.go_live();
