@@ -121,13 +121,14 @@ void AssignmentIssuer::on_disconnected(const NodeId& node) {
   }
 }
 
-bool AssignmentIssuer::has_due(std::int64_t wall_ms) const {
+std::set<std::pair<NodeId, StreamId>> AssignmentIssuer::due(std::int64_t wall_ms) const {
+  std::set<std::pair<NodeId, StreamId>> links;
   for (const auto& [key, grants] : grants_) {
     for (const auto& [sender, grant] : grants) {
-      if (grant.in_use && is_due(grant.allocation, wall_ms)) return true;
+      if (grant.in_use && is_due(grant.allocation, wall_ms)) links.insert(key);
     }
   }
-  return false;
+  return links;
 }
 
 void AssignmentIssuer::end_renewal(std::int64_t wall_ms) {

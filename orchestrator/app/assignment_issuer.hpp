@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -52,8 +53,9 @@ class AssignmentIssuer {
 
   /// The node is gone: its allocations need no renewal.
   void on_disconnected(const NodeId& node);
-  /// True when an allocation in use is past 80 % of its term.
-  [[nodiscard]] bool has_due(std::int64_t wall_ms) const;
+  /// Who has an allocation in use that is past 80 % of its term: (receiver, stream).
+  [[nodiscard]] std::set<std::pair<NodeId, StreamId>> due(std::int64_t wall_ms) const;
+  [[nodiscard]] bool has_due(std::int64_t wall_ms) const { return !due(wall_ms).empty(); }
   /// After a round of renewals: what is still due is not in use any more. Also forgets the expired.
   void end_renewal(std::int64_t wall_ms);
   /// Whether `receiver` may have got bytes of `stream` from `sender` in the current term.

@@ -234,7 +234,11 @@ void WorldLoop::keep_house(WorldNow now) {
   const bool turned = epoch != epoch_;
   if (!turned && !parts_.issuer.has_due(now.wall_ms)) return;
   epoch_ = epoch;
-  world_.on_renew_allocations(now);
+  if (turned) {
+    world_.on_renew_allocations(now);
+  } else {
+    world_.on_renew_allocations(parts_.issuer.due(now.wall_ms), now);
+  }
   perform_outputs();
   parts_.issuer.end_renewal(now.wall_ms);
 }

@@ -130,6 +130,7 @@ TEST_CASE_METHOD(Fixture, "an allocation is due at 80 % of its term and then sig
   const auto first = issue({link(1, 0)}).at(0);
   CHECK_FALSE(issuer.has_due(kNow + 8 * kMinute - 1));
   CHECK(issuer.has_due(kNow + 8 * kMinute));
+  CHECK(issuer.due(kNow + 8 * kMinute) == std::set{std::pair{node(9), *stream.id}});
   const auto second = issue({link(1, 0)}, kNow + 8 * kMinute).at(0);
   CHECK(second.id != first.id);
   CHECK_FALSE(issuer.has_due(kNow + 8 * kMinute));
