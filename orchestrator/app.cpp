@@ -114,6 +114,7 @@ WorldLoopOptions world_options(const Settings& settings, const NetworkKeys& keys
   out.welcome.telemetry_interval = settings.telemetry_interval;
   out.welcome.receipt_submit_interval = settings.receipt_submit_interval;
   out.welcome.online_keys = keys.online_certificates;
+  out.online_key_not_after_ms = keys.online.not_after_ms;
   return out;
 }
 
@@ -121,10 +122,13 @@ WorldLoopOptions world_options(const Settings& settings, const NetworkKeys& keys
 class Orchestrator {
  public:
   Orchestrator(const Settings& settings, NetworkKeys keys);
+  ~Orchestrator() { stop(); }  ///< also after half a start: no thread outlives what it uses
+  Orchestrator(const Orchestrator&) = delete;
+  Orchestrator& operator=(const Orchestrator&) = delete;
 
   void start();
-  void run();  ///< until a signal
-  void stop();
+  void run();   ///< until a signal
+  void stop();  ///< harmless again
 
  private:
   ApiSources make_sources();
@@ -162,7 +166,7 @@ Orchestrator::Orchestrator(const Settings& settings, NetworkKeys keys)
       incarnation_{next_incarnation(*ledger_store_)},
       gateway_{gateway_options(settings, keys_), authenticator_},
       store_{*ledger_store_, {keys_.network, keys_.online_keys}, meters_},
-      issuer_{{keys_.network, keys_.online.key_id, incarnation_},
+      issuer_{{keys_.network, keys_.online.key_id, incarnation_, keys_.online.not_after_ms},
               keys_.online_key,
               epochs_,
               crypto::random_bytes},
@@ -177,7 +181,7 @@ Orchestrator::Orchestrator(const Settings& settings, NetworkKeys keys)
 ApiSources Orchestrator::make_sources() {
   ApiSources out;
   out.snapshot = [this] { return world_.snapshot(); };
-  out.trouble = [this] { return store_.trouble(); };
+  out.trouble = [this] { return verbs_.trouble(); };
   out.metrics_text = [this] { return meters_.render(*world_.snapshot(), gateway_.stats()); };
   out.ledger = [this] { return read_ledger(store_); };
   return out;

@@ -142,9 +142,14 @@ Task<VerbReply> AdminVerbs::run(std::string verb, std::string arguments) {
       ExitCode::usage);
 }
 
+std::string AdminVerbs::trouble() const {
+  std::string store = store_.trouble();
+  return store.empty() ? world_.trouble() : store;
+}
+
 VerbReply AdminVerbs::health() const {
-  const std::string trouble = store_.trouble();
-  if (!trouble.empty()) return refused(trouble, ExitCode::degraded);
+  const std::string what = trouble();
+  if (!what.empty()) return refused(what, ExitCode::degraded);
   return {ExitCode::ok, "{\"status\":\"ok\"}"};
 }
 

@@ -27,6 +27,8 @@ class AdminVerbs {
   AdminVerbs(WorldLoop& world, StoreThread& store) : world_{world}, store_{store} {}
 
   async::Task<VerbReply> run(std::string verb, std::string arguments);
+  /// Empty when all is well; otherwise what is wrong, in words. Any thread.
+  [[nodiscard]] std::string trouble() const;
 
  private:
   async::Task<VerbReply> add_stream(std::string arguments);

@@ -5,6 +5,7 @@
 #include "common/wire/big_endian.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 namespace tayga::orch {
@@ -62,11 +63,11 @@ AssignmentIssuer::Grant AssignmentIssuer::sign(const NodeAssignment& assignment,
                                                const NodeId& sender, const Need& need,
                                                std::int64_t wall_ms) {
   wire::Allocation a;
-  a.epoch = accounting_epoch(wall_ms);
+  a.epoch = epochs_.signing_epoch(wall_ms);
   a.network = options_.network;
   a.sender = sender;
   a.receiver = assignment.node;
-  a.stream_handle = epochs_.current(assignment.stream, wall_ms);
+  a.stream_handle = epochs_.handle(assignment.stream, a.epoch);
   a.stripe_mask = need.stripe_mask;
   a.max_kbps = to_max_kbps(need.rate_bps);
   a.not_before_ms = wall_ms - kClockSkewMs;
@@ -94,13 +95,16 @@ IssuedAssignment AssignmentIssuer::issue(const NodeAssignment& assignment,
   out.tracks = stream.tracks;
   out.origin_url = stream.origin_url;
 
+  const bool may_sign = wall_ms < options_.key_not_after_ms;
   const LinkKey key{assignment.node, assignment.stream};
   std::map<NodeId, Grant>& grants = grants_[key];
   for (auto& [sender, grant] : grants) grant.in_use = false;
   for (const auto& [sender, need] : needs(assignment, stream)) {
     if (const NodeRecord* parent = nodes(sender)) out.peers.emplace_back(sender, parent->endpoints);
     const auto known = grants.find(sender);
-    if (known == grants.end() || !serves(known->second, need, wall_ms)) {
+    const bool is_valid = known != grants.end() && known->second.allocation.not_after_ms > wall_ms;
+    if (!may_sign && !is_valid) continue;
+    if (may_sign && (known == grants.end() || !serves(known->second, need, wall_ms))) {
       Need wanted = need;
       // A link keeps what it may still carry: its sender goes on under the newest allocation only.
       if (known != grants.end()) wanted.stripe_mask |= known->second.allocation.stripe_mask;
@@ -112,6 +116,13 @@ IssuedAssignment AssignmentIssuer::issue(const NodeAssignment& assignment,
   }
   if (grants.empty()) grants_.erase(key);
   return out;
+}
+
+void AssignmentIssuer::forget(const NodeId& receiver, const std::set<StreamId>& held) {
+  for (auto at = grants_.lower_bound({receiver, StreamId{}});
+       at != grants_.end() && at->first.first == receiver;) {
+    at = held.count(at->first.second) == 0 ? grants_.erase(at) : std::next(at);
+  }
 }
 
 void AssignmentIssuer::on_disconnected(const NodeId& node) {

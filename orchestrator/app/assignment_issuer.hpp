@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <set>
 #include <span>
@@ -30,13 +31,15 @@ inline constexpr std::uint64_t kUnknownTrackBps = 8'000'000;
 ///
 /// No clock, no socket; world thread only. An allocation of the same link that covers what is asked
 /// and is younger than 80 % of its term is given again, so re-solving costs no signatures and does
-/// not multiply caps.
+/// not multiply caps. An expired online key signs nothing: what was granted before is given until
+/// it ends.
 class AssignmentIssuer {
  public:
   struct Options {
     NetworkId network;
     std::uint32_t key_id = 0;
     std::uint64_t incarnation = 0;
+    std::int64_t key_not_after_ms = std::numeric_limits<std::int64_t>::max();
   };
   /// Fills with unpredictable bytes.
   using RandomSource = std::function<void(std::span<std::byte>)>;
@@ -47,10 +50,14 @@ class AssignmentIssuer {
   AssignmentIssuer(const Options& options, const crypto::SigningKey& online_key,
                    const EpochBook& epochs, RandomSource random);
 
-  /// Pre: `epochs` knows the epoch of `wall_ms`; `stream.id` is the assignment's.
+  /// Pre: `epochs` knows an epoch; `stream.id` is the assignment's.
   IssuedAssignment issue(const NodeAssignment& assignment, const StreamRecord& stream,
                          const NodeLookup& nodes, std::int64_t wall_ms);
 
+  /// The node begins a session and carries `held` only: what it was granted for other streams is
+  /// not given again. A node that restarted counts a link's bytes from 0, and its sender keeps the
+  /// largest total of an allocation, so under the same one its first receipts would be lost.
+  void forget(const NodeId& receiver, const std::set<StreamId>& held);
   /// The node is gone: its allocations need no renewal.
   void on_disconnected(const NodeId& node);
   /// Who has an allocation in use that is past 80 % of its term: (receiver, stream).

@@ -3,6 +3,8 @@
 #include "common/base/check.hpp"
 #include "common/crypto/hash.hpp"
 
+#include <iterator>
+
 namespace tayga::orch {
 namespace {
 
@@ -18,7 +20,7 @@ std::vector<std::uint32_t> EpochBook::missing(std::int64_t wall_ms) const {
   const std::uint32_t today = accounting_epoch(wall_ms);
   std::vector<std::uint32_t> out;
   for (const std::uint32_t epoch : {today - 1, today, today + 1}) {
-    if (secrets_.count(epoch) == 0) out.push_back(epoch);
+    if (!has(epoch)) out.push_back(epoch);
   }
   return out;
 }
@@ -28,21 +30,31 @@ void EpochBook::add(std::uint32_t epoch, const EpochSecret& secret) {
 }
 
 void EpochBook::prune(std::int64_t wall_ms) {
-  secrets_.erase(secrets_.begin(), secrets_.lower_bound(accounting_epoch(wall_ms) - 1));
+  const std::uint32_t today = accounting_epoch(wall_ms);
+  TAYGA_CHECK(has(today));
+  std::erase_if(secrets_, [today](const auto& entry) {
+    return entry.first + 1 < today || entry.first > today + 1;
+  });
 }
 
-StreamHandle EpochBook::current(const StreamId& stream, std::int64_t wall_ms) const {
-  const auto secret = secrets_.find(accounting_epoch(wall_ms));
+std::uint32_t EpochBook::signing_epoch(std::int64_t wall_ms) const {
+  TAYGA_CHECK(!secrets_.empty());
+  const auto later = secrets_.upper_bound(accounting_epoch(wall_ms));
+  return later == secrets_.begin() ? later->first : std::prev(later)->first;
+}
+
+StreamHandle EpochBook::handle(const StreamId& stream, std::uint32_t epoch) const {
+  const auto secret = secrets_.find(epoch);
   TAYGA_CHECK(secret != secrets_.end());
   return crypto::stream_handle(stream, secret->second);
 }
 
 std::vector<StreamHandle> EpochBook::handles(const StreamId& stream, std::int64_t wall_ms) const {
+  const std::uint32_t signing = signing_epoch(wall_ms);
   const std::uint32_t today = accounting_epoch(wall_ms);
-  std::vector<StreamHandle> out;
+  std::vector<StreamHandle> out{handle(stream, signing)};
   for (const std::uint32_t epoch : {today, today - 1, today + 1}) {
-    const auto secret = secrets_.find(epoch);
-    if (secret != secrets_.end()) out.push_back(crypto::stream_handle(stream, secret->second));
+    if (epoch != signing && has(epoch)) out.push_back(handle(stream, epoch));
   }
   return out;
 }

@@ -24,13 +24,19 @@ class EpochBook {
   /// Epochs of the book at `wall_ms` whose secret is missing: load or make them, then add().
   [[nodiscard]] std::vector<std::uint32_t> missing(std::int64_t wall_ms) const;
   void add(std::uint32_t epoch, const EpochSecret& secret);
-  /// Forgets what missing() would not ask for any more.
+  [[nodiscard]] bool has(std::uint32_t epoch) const { return secrets_.count(epoch) != 0; }
+  /// Forgets what missing() would not ask for any more. Pre: has() the epoch of `wall_ms`.
   void prune(std::int64_t wall_ms);
 
-  /// Handle in the current epoch. Pre: its secret was added.
-  [[nodiscard]] StreamHandle current(const StreamId& stream, std::int64_t wall_ms) const;
-  /// Of the current epoch, the previous, then the next, as far as known: a node knows tomorrow's
-  /// name of a stream before its peers use it.
+  /// The epoch that allocations are signed in: today's, unless its secret is missing (the machine
+  /// slept for days, the clock was set, the disk was full all day). Then the newest known one
+  /// before it, or the oldest known one when the clock went back behind all of them: accounts of a
+  /// wrong day are better than streams that stop. Pre: a secret was added.
+  [[nodiscard]] std::uint32_t signing_epoch(std::int64_t wall_ms) const;
+  /// Handle in an epoch. Pre: has(epoch).
+  [[nodiscard]] StreamHandle handle(const StreamId& stream, std::uint32_t epoch) const;
+  /// Of the signing epoch, then of today's, yesterday's and tomorrow's, as far as known and each
+  /// once: a node knows tomorrow's name of a stream before its peers use it.
   [[nodiscard]] std::vector<StreamHandle> handles(const StreamId& stream,
                                                   std::int64_t wall_ms) const;
 

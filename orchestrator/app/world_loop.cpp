@@ -61,7 +61,8 @@ WorldLoop::WorldLoop(WorldLoopOptions options, const Parts& parts)
       parts_{parts},
       world_{options_.world},
       guard_{asio::make_work_guard(context_)},
-      timer_{context_} {}
+      timer_{context_},
+      online_key_{options_.online_key_not_after_ms} {}
 
 WorldLoop::~WorldLoop() {
   stop();
@@ -83,13 +84,22 @@ void WorldLoop::start() {
 }
 
 void WorldLoop::stop() {
+  if (!thread_.joinable()) return;
+  // The loop ends by itself when nothing is left to do: what was taken is looked at first.
+  asio::post(context_, [this] {
+    on_wake();
+    stopping_ = true;
+    timer_.cancel();
+  });
   guard_.reset();
-  asio::post(context_, [this] { timer_.cancel(); });
-  context_.stop();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 // ---- any thread ----
+
+std::string WorldLoop::trouble() const {
+  return OnlineKeyWatch{options_.online_key_not_after_ms}.trouble(now_of_world().wall_ms);
+}
 
 WorldLoop::SnapshotPtr WorldLoop::snapshot() const {
   const std::scoped_lock lock{snapshot_mutex_};
@@ -194,6 +204,7 @@ void WorldLoop::perform_outputs() {
 }
 
 void WorldLoop::arm_timer() {
+  if (stopping_) return;
   TimePoint due = std::min(world_.next_timeout().value_or(TimePoint::max()), housekeeping_at_);
   if (snapshot_stale_) due = std::min(due, snapshot_at_ + kSnapshotInterval);
   timer_.expires_at(async::Clock::to_steady(due));
@@ -215,9 +226,23 @@ void WorldLoop::publish_snapshot(WorldNow now) {
   snapshot_ = std::move(made);
 }
 
-/// Allocations near their end, and the turn of the accounting epoch.
+void WorldLoop::watch_online_key(WorldNow now) {
+  const auto notice = online_key_.poll_notice(now.wall_ms);
+  if (!notice) return;
+  if (notice->expired) {
+    log::error(online_key_.trouble(now.wall_ms));
+  } else {
+    log::warn(
+        "the online key expires soon; run `tayga-orchestrator init --renew-online-key` and "
+        "restart",
+        log::field("hours_left", notice->hours_left));
+  }
+}
+
+/// The online key's end, allocations near theirs, and the turn of the accounting epoch.
 void WorldLoop::keep_house(WorldNow now) {
   housekeeping_at_ = now.mono + kHousekeepingInterval;
+  watch_online_key(now);
   if (auto missing = parts_.epochs.missing(now.wall_ms); !missing.empty()) {
     const auto learn = [this](std::uint32_t epoch, const EpochSecret& secret) {
       asio::post(context_, [this, epoch, secret] { parts_.epochs.add(epoch, secret); });
@@ -230,10 +255,14 @@ void WorldLoop::keep_house(WorldNow now) {
     tamper_reporters_.clear();
     tamper_forget_at_ = now.mono + kTamperMemory;
   }
-  const std::uint32_t epoch = accounting_epoch(now.wall_ms);
-  const bool turned = epoch != epoch_;
+  const std::uint32_t today = accounting_epoch(now.wall_ms);
+  // Until today's secret is there, allocations are signed in the newest epoch that is known.
+  const bool turned = today != epoch_ && parts_.epochs.has(today);
   if (!turned && !parts_.issuer.has_due(now.wall_ms)) return;
-  epoch_ = epoch;
+  if (turned) {
+    epoch_ = today;
+    parts_.epochs.prune(now.wall_ms);
+  }
   if (turned) {
     world_.on_renew_allocations(now);
   } else {
@@ -288,6 +317,13 @@ void WorldLoop::take(Inbox::Item item) {
 void WorldLoop::on_hello(const SessionInfo& session, Hello hello, WorldNow now) {
   const NodeRecord* known = world_.node(session.node);
   if (known != nullptr && !known->ban_reason.empty()) return ban(session);
+  if (const SessionInfo* current = session_of(session.node);
+      current != nullptr && session.id < current->id) {
+    return;  // overtaken by a newer session of its node; the gateway closes this one
+  }
+  std::set<StreamId> held;
+  for (const World::Held& stream : hello.held) held.insert(stream.stream);
+  parts_.issuer.forget(session.node, held);
   const Result<void> taken = world_.on_hello(hello.node, std::move(hello.held), now);
   if (!taken) {
     return parts_.gateway.close(session.id, CloseReason::refused, taken.error().message());

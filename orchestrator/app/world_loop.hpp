@@ -5,6 +5,7 @@
 #include "orchestrator/app/epoch_book.hpp"
 #include "orchestrator/app/inbox.hpp"
 #include "orchestrator/app/meters.hpp"
+#include "orchestrator/app/online_key_watch.hpp"
 #include "orchestrator/app/store_thread.hpp"
 #include "orchestrator/registry/world.hpp"
 #include "orchestrator/rpc/node_gateway.hpp"
@@ -38,7 +39,8 @@ inline constexpr Duration kTamperMemory = 10min;
 /// Restored or made before the loop starts, and told to every node.
 struct WorldLoopOptions {
   WorldOptions world;
-  Welcome welcome;  ///< time and observed address are filled per node
+  Welcome welcome;                           ///< time and observed address are filled per node
+  std::int64_t online_key_not_after_ms = 0;  ///< of the key that the issuer signs with
 };
 
 /// The thread that owns the World: feeds it what nodes and operators say, performs what it decides.
@@ -66,10 +68,14 @@ class WorldLoop final : public NodeSink {
   /// What the store held. Pre: not started.
   void restore(std::vector<NodeRecord> nodes, std::vector<StreamRecord> streams);
   void start();
-  void stop();  ///< any thread; joins
+  /// Looks at what was taken, then ends: its records are handed to the store. Not from the loop's
+  /// own thread; joins. Stop the gateway before it and the store's thread after it.
+  void stop();
 
   // Any thread.
   [[nodiscard]] SnapshotPtr snapshot() const;
+  /// Empty when it can do its work; otherwise what is wrong, in words.
+  [[nodiscard]] std::string trouble() const;
   void add_stream(StreamRecord stream, Done done);
   void remove_stream(std::string name, Done done);
 
@@ -86,6 +92,7 @@ class WorldLoop final : public NodeSink {
   void arm_timer();
   void on_timer();
   void publish_snapshot(WorldNow now);
+  void watch_online_key(WorldNow now);
   void keep_house(WorldNow now);
 
   void take(Inbox::Item item);
@@ -124,6 +131,8 @@ class WorldLoop final : public NodeSink {
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
   boost::asio::steady_timer timer_;
+  OnlineKeyWatch online_key_;
+  bool stopping_ = false;
   std::thread thread_;
 
   mutable std::mutex snapshot_mutex_;  // guards snapshot_

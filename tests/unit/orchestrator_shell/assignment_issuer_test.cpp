@@ -14,6 +14,8 @@ namespace {
 constexpr std::int64_t kMinute = 60'000;
 constexpr std::int64_t kNow = 20'000LL * 24 * 60 * kMinute + 60 * kMinute;
 
+constexpr std::int64_t kKeyEnd = kNow + 20LL * 24 * 60 * kMinute;
+
 NodeId node(std::uint8_t fill) {
   NodeId id;
   id.bytes.fill(static_cast<std::byte>(fill));
@@ -30,9 +32,10 @@ struct Fixture {
   StreamRecord stream;
   NodeRecord parent;
   std::uint8_t next_random = 0;
-  AssignmentIssuer issuer{{NetworkId{}, 3, 77}, key, epochs, [this](std::span<std::byte> out) {
-                            std::fill(out.begin(), out.end(), std::byte{++next_random});
-                          }};
+  AssignmentIssuer issuer{
+      {NetworkId{}, 3, 77, kKeyEnd}, key, epochs, [this](std::span<std::byte> out) {
+        std::fill(out.begin(), out.end(), std::byte{++next_random});
+      }};
 
   Fixture() {
     for (std::uint32_t epoch = 19'999; epoch <= 20'001; ++epoch) epochs.add(epoch, EpochSecret{});
@@ -157,4 +160,29 @@ TEST_CASE_METHOD(Fixture, "a grant is remembered until its term ends") {
   CHECK_FALSE(issuer.has_granted(*stream.id, node(9), node(1)));
   issuer.end_renewal(kNow + 10 * kMinute + 1);
   CHECK_FALSE(issuer.has_granted(*stream.id, node(1), node(9)));
+}
+
+TEST_CASE_METHOD(Fixture, "an allocation's epoch and handle go together when today's is unknown") {
+  const auto a = issue({link(1, 0)}, kNow + 9 * 24 * 60 * kMinute).at(0);
+  CHECK(a.epoch == 20'001);
+  CHECK(a.stream_handle == epochs.handle(*stream.id, 20'001));
+  CHECK(last.handles == std::vector<StreamHandle>{a.stream_handle});
+}
+
+TEST_CASE_METHOD(Fixture, "a receiver that comes back without a stream gets a new allocation") {
+  const auto first = issue({link(1, 0)}).at(0);
+  issuer.forget(node(9), {*stream.id});
+  CHECK(issue({link(1, 0)}).at(0) == first);
+  issuer.forget(node(8), {});
+  CHECK(issue({link(1, 0)}).at(0) == first);
+  issuer.forget(node(9), {});
+  CHECK_FALSE(issuer.has_granted(*stream.id, node(1), node(9)));
+  CHECK(issue({link(1, 0)}).at(0).id != first.id);
+}
+
+TEST_CASE_METHOD(Fixture, "an expired online key signs nothing, what it granted lasts to its end") {
+  const auto first = issue({link(1, 0)}, kKeyEnd - 1).at(0);
+  CHECK(issue({link(1, 0), link(1, 0, 2)}, kKeyEnd) == std::vector<wire::Allocation>{first});
+  CHECK(issue({link(1, 0)}, kKeyEnd + 9 * kMinute) == std::vector<wire::Allocation>{first});
+  CHECK(issuer.signed_total() == 1);
 }

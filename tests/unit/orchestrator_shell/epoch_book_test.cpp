@@ -46,14 +46,39 @@ TEST_CASE("a stream's handles are today's, then yesterday's, then tomorrow's") {
                                            crypto::stream_handle(stream, secret(0)),
                                            crypto::stream_handle(stream, secret(2))};
   CHECK(book.handles(stream, kNoon) == expected);
-  CHECK(book.current(stream, kNoon) == expected[0]);
-  CHECK(book.current(stream, kNoon + kDay) == expected[2]);
+  CHECK(book.signing_epoch(kNoon) == 20'000);
+  CHECK(book.handle(stream, 20'000) == expected[0]);
+  CHECK(book.handle(stream, 20'001) == expected[2]);
 }
 
-TEST_CASE("secrets older than yesterday's are forgotten") {
+TEST_CASE("without today's secret the newest known epoch before it goes on") {
   EpochBook book;
   for (std::uint8_t i = 0; i < 3; ++i) book.add(19'999U + i, secret(i));
+  const std::int64_t resumed = kNoon + 9 * kDay;
+  CHECK_FALSE(book.has(accounting_epoch(resumed)));
+  CHECK(book.signing_epoch(resumed) == 20'001);
+  CHECK(book.handles(StreamId{}, resumed) ==
+        std::vector<StreamHandle>{crypto::stream_handle(StreamId{}, secret(2))});
+  book.add(20'009, secret(9));
+  CHECK(book.signing_epoch(resumed) == 20'009);
+}
+
+TEST_CASE("a clock set back behind every known epoch leaves the oldest one in use") {
+  EpochBook book;
+  for (std::uint8_t i = 0; i < 3; ++i) book.add(19'999U + i, secret(i));
+  const std::int64_t set_back = kNoon - 500 * kDay;
+  CHECK(book.signing_epoch(set_back) == 19'999);
+  CHECK(book.handles(StreamId{}, set_back) ==
+        std::vector<StreamHandle>{crypto::stream_handle(StreamId{}, secret(0))});
+}
+
+TEST_CASE("secrets that no day around today needs are forgotten") {
+  EpochBook book;
+  for (std::uint8_t i = 0; i < 3; ++i) book.add(19'999U + i, secret(i));
+  book.add(20'500, secret(9));  // the clock was wrong for a moment
   book.prune(kNoon + kDay);
-  CHECK(book.handles(StreamId{}, kNoon).size() == 2);
-  CHECK(book.handles(StreamId{}, kNoon + kDay).size() == 2);
+  CHECK_FALSE(book.has(19'999));
+  CHECK(book.has(20'000));
+  CHECK(book.has(20'001));
+  CHECK_FALSE(book.has(20'500));
 }
