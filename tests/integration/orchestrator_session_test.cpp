@@ -277,7 +277,9 @@ TEST_CASE("a viewer is given a parent with a signed allocation when a gateway pu
   CHECK(down);
   REQUIRE(eventually(
       [&] { return contains(orchestrator.get("/api/v1/streams").body, "\"live\":true"); }));
-  CHECK(contains(orchestrator.get("/api/v1/links").body, to_string(viewer_key.node_id())));
+  REQUIRE(eventually([&] {
+    return contains(orchestrator.get("/api/v1/links").body, to_string(viewer_key.node_id()));
+  }));
 
   REQUIRE(orchestrator.verb({"stream", "rm", "tv"}).exit_code == 0);
   const auto dropped =
