@@ -6,12 +6,14 @@
 
 #include <arpa/inet.h>
 #include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
 #include <netinet/in.h>
 #include <tayga/v1/control.pb.h>
 
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <ranges>
 #include <string_view>
 
 namespace tayga::orch {
@@ -163,13 +165,18 @@ Result<NodeEvent> to_hello(const v1::NodeHello& hello, const MessageOrigin& orig
   return NodeEvent{std::move(out)};
 }
 
+/// The first `max` parts: telemetry beyond a limit is cut, for a busy node is no broken one.
+template <class Part>
+auto first(const google::protobuf::RepeatedPtrField<Part>& parts, int max) {
+  return std::ranges::subrange(parts.begin(), parts.begin() + std::min(parts.size(), max));
+}
+
 Result<NodeStreamState> to_stream_state(const v1::StreamReport& report) {
   const auto stream = to_id<StreamId>(report.stream_id());
   if (!stream) return stream.error();
-  if (report.stripes_size() > kStripeReportsMax) return RpcErrc::too_many;
   NodeStreamState out;
   out.stream = *stream;
-  for (const v1::StripeReport& s : report.stripes()) {
+  for (const v1::StripeReport& s : first(report.stripes(), kStripeReportsMax)) {
     const auto track = to_track(s.track());
     if (!track) return track.error();
     const auto stripe = to_stripe(s.stripe());
@@ -191,16 +198,13 @@ Result<NodeStreamState> to_stream_state(const v1::StreamReport& report) {
 }
 
 Result<NodeEvent> to_telemetry(const v1::Telemetry& telemetry) {
-  if (telemetry.links_size() > kLinkReportsMax) return RpcErrc::too_many;
-  if (telemetry.streams_size() > kStreamReportsMax) return RpcErrc::too_many;
-  if (telemetry.applied_size() > kAppliedMax) return RpcErrc::too_many;
   Telemetry out;
   out.seq = telemetry.seq();
   out.cpu_permille = telemetry.host().cpu_permille();
   out.rss_bytes = telemetry.host().rss_bytes();
   out.egress_bps = std::min(telemetry.host().egress_bps(), kRateMaxBps);
   out.ingress_bps = std::min(telemetry.host().ingress_bps(), kRateMaxBps);
-  for (const v1::LinkReport& l : telemetry.links()) {
+  for (const v1::LinkReport& l : first(telemetry.links(), kLinkReportsMax)) {
     const auto peer = to_id<NodeId>(l.peer());
     if (!peer) return peer.error();
     LinkState link;
@@ -213,12 +217,12 @@ Result<NodeEvent> to_telemetry(const v1::Telemetry& telemetry) {
     link.dialed = l.dialed();
     out.links.push_back(link);
   }
-  for (const v1::StreamReport& s : telemetry.streams()) {
+  for (const v1::StreamReport& s : first(telemetry.streams(), kStreamReportsMax)) {
     auto state = to_stream_state(s);
     if (!state) return state.error();
     out.streams.push_back(std::move(*state));
   }
-  for (const v1::AppliedRevision& a : telemetry.applied()) {
+  for (const v1::AppliedRevision& a : first(telemetry.applied(), kAppliedMax)) {
     const auto stream = to_id<StreamId>(a.stream_id());
     if (!stream) return stream.error();
     out.applied[*stream] = a.revision();
@@ -259,7 +263,8 @@ Result<NodeEvent> to_receipts(v1::ReceiptBatch& receipts) {
   ReceiptBatch out;
   out.batch = receipts.batch();
   for (const std::string& item : receipts.items()) {
-    const ByteView bytes = as_bytes(item);
+    // One too long to be an item is malformed whatever it holds: kept empty, it takes no room.
+    const ByteView bytes = item.size() > wire::kSettlementItemSize ? ByteView{} : as_bytes(item);
     out.items.emplace_back(bytes.begin(), bytes.end());
   }
   return NodeEvent{std::move(out)};
@@ -315,6 +320,12 @@ Result<NodeEvent> to_tamper_report(const v1::TamperEvidence& evidence) {
                                 Bytes(chunk.begin(), chunk.end())}};
 }
 
+/// libprotobuf writes a line to stderr for each text that is not UTF-8: a node could fill the disk.
+/// What is wrong reaches our log as the error that we return.
+void silence_protobuf() {
+  [[maybe_unused]] static const auto previous = google::protobuf::SetLogHandler(nullptr);
+}
+
 }  // namespace
 
 Result<NodeEvent> parse_node_message(ByteView bytes, const MessageOrigin& origin) {
@@ -322,6 +333,7 @@ Result<NodeEvent> parse_node_message(ByteView bytes, const MessageOrigin& origin
   if (bytes.size() > (may_be_large ? kReceiptMessageMax : kControlMessageMax)) {
     return RpcErrc::too_large;
   }
+  silence_protobuf();
   google::protobuf::io::CodedInputStream input{as_uchar(bytes), static_cast<int>(bytes.size())};
   input.SetRecursionLimit(kProtobufDepthMax);
   v1::NodeMessage message;

@@ -4,7 +4,9 @@
 #include "tests/support/catch.hpp"
 
 #include <tayga/v1/control.pb.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <string>
 
 using namespace tayga;
@@ -187,6 +189,50 @@ TEST_CASE("receipts come through as they are, up to 512 of them") {
   CHECK(std::get<ReceiptBatch>(*event).items.size() == 512);
   m.mutable_receipts()->add_items("x");
   CHECK(refusal(m) == RpcErrc::too_many);
+}
+
+TEST_CASE("a receipt item that is too long is kept empty, so that it takes no room") {
+  v1::NodeMessage m;
+  m.mutable_receipts()->add_items(std::string(409, 'r'));
+  m.mutable_receipts()->add_items(std::string(408, 'r'));
+  m.mutable_receipts()->add_items("short");
+  const auto event = parse(m);
+  REQUIRE(event);
+  const std::vector<Bytes>& items = std::get<ReceiptBatch>(*event).items;
+  REQUIRE(items.size() == 3);
+  CHECK(items[0].empty());
+  CHECK(items[1].size() == 408);
+  CHECK(items[2].size() == 5);
+}
+
+TEST_CASE("telemetry beyond the limits is cut and does not end the session") {
+  v1::NodeMessage m;
+  v1::Telemetry& t = *m.mutable_telemetry();
+  for (int i = 0; i < kLinkReportsMax + 1; ++i) t.add_links()->set_peer(kOther);
+  for (int i = 0; i < kStreamReportsMax + 1; ++i) t.add_streams()->set_stream_id(kKey);
+  for (int i = 0; i < kStripeReportsMax + 1; ++i) t.mutable_streams(0)->add_stripes();
+  for (int i = 0; i < kAppliedMax + 1; ++i) t.add_applied()->set_stream_id(kKey);
+  const auto event = parse(m);
+  REQUIRE(event);
+  const Telemetry& got = std::get<Telemetry>(*event);
+  CHECK(got.links.size() == kLinkReportsMax);
+  CHECK(got.streams.size() == kStreamReportsMax);
+  CHECK(got.streams[0].stripes.size() == kStripeReportsMax);
+}
+
+TEST_CASE("a text that is not UTF-8 is refused without a word on stderr") {
+  const std::string bytes{"\x22\x03\x0A\x01\xFF", 5};  // leave, its stream name one byte
+  std::FILE* const file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  const int kept = dup(STDERR_FILENO);
+  REQUIRE(dup2(fileno(file), STDERR_FILENO) == STDERR_FILENO);
+  const bool refused = !parse_node_message(as_bytes(bytes), origin());
+  REQUIRE(dup2(kept, STDERR_FILENO) == STDERR_FILENO);
+  close(kept);
+  CHECK(refused);
+  CHECK(std::fseek(file, 0, SEEK_END) == 0);
+  CHECK(std::ftell(file) == 0);
+  std::fclose(file);
 }
 
 TEST_CASE("any other message above 64 KiB is refused before it is parsed") {
