@@ -228,7 +228,7 @@ App::Impl::Impl(DaemonConfig config)
                profile_of(config_, {}), *this},
       hub_{io_.get_executor(), StreamHub::Parts{driver_, relay_, control_, journal_.get()}},
       player_{io_.get_executor(), hub_, player_options(config_)},
-      receipts_{io_.get_executor(), driver_, relay_, control_},
+      receipts_{io_.get_executor(), relay_, control_},
       player_server_{io_.get_executor(), http::ServerOptions{.drain_timeout = kHttpDrain},
                      [this](auto& request, auto& body, auto& answer) {
                        return handle_player(request, body, answer);

@@ -17,9 +17,9 @@ constexpr Duration kFlushInterval = 2s;  ///< a power cut costs at most this muc
 
 }  // namespace
 
-Receipts::Receipts(boost::asio::any_io_executor executor, peers::RelayDriver& driver,
-                   relay::Relay& relay, control::ControlClient& control)
-    : executor_{executor}, driver_{driver}, relay_{relay}, control_{control}, answered_{executor} {}
+Receipts::Receipts(boost::asio::any_io_executor executor, relay::Relay& relay,
+                   control::ControlClient& control)
+    : executor_{executor}, relay_{relay}, control_{control}, answered_{executor} {}
 
 Receipts::~Receipts() {
   close();

@@ -23,7 +23,7 @@ namespace tayga {
 /// for as long as the disk takes.
 class Receipts {
  public:
-  Receipts(boost::asio::any_io_executor executor, peers::RelayDriver& driver, relay::Relay& relay,
+  Receipts(boost::asio::any_io_executor executor, relay::Relay& relay,
            control::ControlClient& control);
   ~Receipts();
 
@@ -45,7 +45,6 @@ class Receipts {
   void flush_later();
 
   boost::asio::any_io_executor executor_;
-  peers::RelayDriver& driver_;
   relay::Relay& relay_;
   control::ControlClient& control_;
   std::unique_ptr<control::ReceiptStore> store_;
