@@ -1,8 +1,8 @@
 #include "common/base/exit_code.hpp"
 #include "common/crypto/ed25519.hpp"
+#include "common/grpc/grpc_runtime.hpp"
 #include "common/log/log.hpp"
 #include "daemon/app.hpp"
-#include "daemon/control/grpc_runtime.hpp"
 #include "daemon/daemon_config.hpp"
 
 #include <CLI/CLI.hpp>
@@ -89,7 +89,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const tayga::control::GrpcRuntime grpc;
+  const tayga::GrpcRuntime grpc;
   // A peer that goes away must end its session, not the process.
   std::signal(SIGPIPE, SIG_IGN);
   try {

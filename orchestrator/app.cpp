@@ -4,6 +4,7 @@
 #include "common/async/task_group.hpp"
 #include "common/base/encoding.hpp"
 #include "common/crypto/hash.hpp"
+#include "common/grpc/grpc_runtime.hpp"
 #include "common/http/server.hpp"
 #include "common/log/log.hpp"
 #include "common/wire/big_endian.hpp"
@@ -18,7 +19,6 @@
 #include "orchestrator/http/api.hpp"
 #include "orchestrator/keys/network_keys.hpp"
 #include "orchestrator/rpc/grpc_gateway.hpp"
-#include "orchestrator/rpc/grpc_runtime.hpp"
 #include "orchestrator/store_opener.hpp"
 
 #include <boost/asio/io_context.hpp>

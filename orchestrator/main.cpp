@@ -92,7 +92,7 @@ ExitCode run(const SayCommand& command) {
 
 int main(int argc, char** argv) {
   using namespace tayga;
-  orch::ExitCode code = orch::ExitCode::failed;
+  ExitCode code = ExitCode::failed;
   try {
     crypto::init();
     const orch::Command command = orch::parse_command_line(argc, argv);

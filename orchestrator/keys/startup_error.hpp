@@ -1,22 +1,11 @@
 #pragma once
 
+#include "common/base/exit_code.hpp"
+
 #include <stdexcept>
 #include <string>
 
 namespace tayga::orch {
-
-/// What the programs of this project end with (ARCHITECTURE.md, "Programs").
-enum class ExitCode : int {
-  ok = 0,
-  failed = 1,
-  not_running = 3,
-  degraded = 4,
-  usage = 64,
-  unavailable = 69,
-  try_again = 75,
-  no_permission = 77,
-  config = 78,
-};
 
 /// Ends the process before it serves, or a verb: the message says what was wrong, with the value,
 /// and what to do. Thrown at start-up only, caught in main().

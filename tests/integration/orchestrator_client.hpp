@@ -1,7 +1,7 @@
 #pragma once
 
 #include "common/crypto/ed25519.hpp"
-#include "orchestrator/rpc/grpc_runtime.hpp"
+#include "common/grpc/grpc_runtime.hpp"
 
 #include <grpcpp/grpcpp.h>
 #include <tayga/v1/control.grpc.pb.h>
@@ -50,7 +50,7 @@ class TestNode {
  private:
   void run_reader();
 
-  const orch::GrpcRuntime runtime_;  // first made, last gone
+  const GrpcRuntime runtime_;  // first made, last gone
   grpc::ClientContext context_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Control::Stub> stub_;

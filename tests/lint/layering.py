@@ -10,7 +10,8 @@ from pathlib import Path
 
 BASE = ["common/base"]
 PURE_COMMON = ["common/base", "common/crypto", "common/wire", "common/media"]
-SHELL_COMMON = PURE_COMMON + ["common/async", "common/log", "common/metrics", "common/transport", "common/http"]
+SHELL_COMMON = PURE_COMMON + ["common/async", "common/log", "common/metrics", "common/transport", "common/http",
+                              "common/grpc"]
 
 # Folder -> folders of ours whose headers it may include (itself is always allowed).
 ALLOWED = {
@@ -22,6 +23,7 @@ ALLOWED = {
     "common/config": BASE,
     "common/log": BASE,
     "common/metrics": BASE,
+    "common/grpc": BASE,
     "common/http": ["common/base", "common/async", "common/log"],
     "common/admin": ["common/base", "common/async", "common/log"],
     "common/transport": ["common/base", "common/crypto", "common/wire", "common/async", "common/log"],
@@ -68,10 +70,10 @@ FOREIGN = {
     "boost/beast": ["common/http"],
     "spdlog/": ["common/log"],
     "toml++/": ["common/config"],
-    "grpc": ["daemon/control", "orchestrator/rpc"],
+    "grpc": ["common/grpc", "daemon/control", "orchestrator/rpc"],
     "google/protobuf": ["daemon/control", "orchestrator/rpc"],
     "tayga/v1/": ["daemon/control", "orchestrator/rpc"],
-    "absl/": ["daemon/control", "orchestrator/rpc"],
+    "absl/": ["common/grpc"],
     "CLI/": ["daemon", "orchestrator"],
 }
 

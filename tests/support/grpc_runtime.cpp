@@ -1,6 +1,6 @@
 // Linked into tests that use gRPC: it lives from before the first test until after the last.
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
-#include "daemon/control/grpc_runtime.hpp"
+#include "common/grpc/grpc_runtime.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -29,7 +29,7 @@ class GrpcListener : public ListenerBase {
   }
 
  private:
-  std::optional<control::GrpcRuntime> runtime_;
+  std::optional<GrpcRuntime> runtime_;
 };
 
 CATCH_REGISTER_LISTENER(GrpcListener)

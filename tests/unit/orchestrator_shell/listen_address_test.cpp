@@ -19,7 +19,7 @@ TEST_CASE("any other listen address is refused with the setting, the value and a
       FAIL("accepted " << bad);
     } catch (const StartupError& error) {
       const std::string message = error.what();
-      CHECK(error.exit_code() == ExitCode::config);
+      CHECK(error.exit_code() == tayga::ExitCode::config);
       CHECK(message.find("--http is '" + std::string{bad} + "'") == 0);
       CHECK(message.find("127.0.0.1:7400") != std::string::npos);
     }

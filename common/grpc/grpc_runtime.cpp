@@ -1,9 +1,9 @@
-#include "daemon/control/grpc_runtime.hpp"
+#include "common/grpc/grpc_runtime.hpp"
 
 #include <absl/synchronization/mutex.h>
 #include <grpc/grpc.h>
 
-namespace tayga::control {
+namespace tayga {
 
 GrpcRuntime::GrpcRuntime() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
@@ -14,4 +14,4 @@ GrpcRuntime::~GrpcRuntime() {
   grpc_shutdown_blocking();
 }
 
-}  // namespace tayga::control
+}  // namespace tayga

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace tayga::control {
+namespace tayga {
 
 /// gRPC's process-wide state. Make one at the start of main(), before anything that uses gRPC, and
 /// let it go after everything that did.
@@ -16,4 +16,4 @@ class GrpcRuntime {
   GrpcRuntime& operator=(const GrpcRuntime&) = delete;
 };
 
-}  // namespace tayga::control
+}  // namespace tayga
