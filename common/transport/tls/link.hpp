@@ -1,11 +1,11 @@
 #pragma once
 
 #include "common/transport/session.hpp"
-#include "common/transport/tls/frame_reader.hpp"
+#include "common/transport/frame_reader.hpp"
 #include "common/transport/tls/handshake.hpp"
 #include "common/transport/tls/poller.hpp"
 #include "common/transport/tls/tls_transport.hpp"
-#include "common/transport/tls/turn_queue.hpp"
+#include "common/transport/turn_queue.hpp"
 
 #include <deque>
 #include <memory>

@@ -4,7 +4,7 @@
 #include "common/async/event.hpp"
 #include "common/log/log.hpp"
 #include "common/transport/tls/context.hpp"
-#include "common/transport/tls/half_open_limit.hpp"
+#include "common/transport/half_open_limit.hpp"
 #include "common/transport/tls/handshake.hpp"
 #include "common/transport/tls/link.hpp"
 

@@ -1,4 +1,4 @@
-#include "common/transport/tls/frame_reader.hpp"
+#include "common/transport/frame_reader.hpp"
 
 #include "common/wire/wire_error.hpp"
 #include "tests/support/catch.hpp"
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace tayga::transport::tls {
+namespace tayga::transport {
 namespace {
 
 using Frames = std::vector<std::pair<wire::FrameType, Bytes>>;
@@ -109,4 +109,4 @@ TEST_CASE("random bytes never make the reader hold more than one frame") {
   }
 }
 
-}  // namespace tayga::transport::tls
+}  // namespace tayga::transport

@@ -1,10 +1,10 @@
-#include "common/transport/tls/half_open_limit.hpp"
+#include "common/transport/half_open_limit.hpp"
 
 #include "tests/support/catch.hpp"
 
 #include <string>
 
-namespace tayga::transport::tls {
+namespace tayga::transport {
 namespace {
 
 boost::asio::ip::address ip(const std::string& text) {
@@ -43,4 +43,4 @@ TEST_CASE("all networks together stay within the total") {
   CHECK(limit.admit(ip("10.0.3.1")));
 }
 
-}  // namespace tayga::transport::tls
+}  // namespace tayga::transport

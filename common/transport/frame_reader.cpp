@@ -1,10 +1,10 @@
-#include "common/transport/tls/frame_reader.hpp"
+#include "common/transport/frame_reader.hpp"
 
 #include "common/wire/wire_error.hpp"
 
 #include <algorithm>
 
-namespace tayga::transport::tls {
+namespace tayga::transport {
 namespace {
 
 /// Above this an idle reader gives its buffer back: most sessions never see a large frame.
@@ -51,4 +51,4 @@ void FrameReader::take(ByteView& in, std::size_t count) {
   in = in.subspan(count);
 }
 
-}  // namespace tayga::transport::tls
+}  // namespace tayga::transport

@@ -1,10 +1,10 @@
-#include "common/transport/tls/half_open_limit.hpp"
+#include "common/transport/half_open_limit.hpp"
 
 #include "common/base/check.hpp"
 
 #include <algorithm>
 
-namespace tayga::transport::tls {
+namespace tayga::transport {
 
 HalfOpenLimit::Prefix HalfOpenLimit::to_prefix(const boost::asio::ip::address& address) {
   Prefix prefix{};
@@ -37,4 +37,4 @@ void HalfOpenLimit::release(const boost::asio::ip::address& address) {
   --total_;
 }
 
-}  // namespace tayga::transport::tls
+}  // namespace tayga::transport

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace tayga::transport::tls {
+namespace tayga::transport {
 
 enum class Turn : std::uint8_t {
   soon,     ///< asked for by schedule()
@@ -53,4 +53,4 @@ class TurnQueue : public std::enable_shared_from_this<TurnQueue> {
   bool timer_armed_ = false;
 };
 
-}  // namespace tayga::transport::tls
+}  // namespace tayga::transport

@@ -1,4 +1,4 @@
-#include "common/transport/tls/turn_queue.hpp"
+#include "common/transport/turn_queue.hpp"
 
 #include "common/async/clock.hpp"
 
@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace tayga::transport::tls {
+namespace tayga::transport {
 namespace {
 
 /// Who is due within this is served now: a wake-up costs more than the wait is worth.
@@ -66,4 +66,4 @@ void TurnQueue::run_delayed() {
   }
 }
 
-}  // namespace tayga::transport::tls
+}  // namespace tayga::transport

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <map>
 
-namespace tayga::transport::tls {
+namespace tayga::transport {
 
 /// Bounds the handshakes of strangers, in all and per IPv4 /24 or IPv6 /48, so that one network
 /// cannot shut out the others. Pure.
@@ -32,4 +32,4 @@ class HalfOpenLimit {
   std::map<Prefix, std::size_t> per_prefix_;  // at most total_ entries
 };
 
-}  // namespace tayga::transport::tls
+}  // namespace tayga::transport

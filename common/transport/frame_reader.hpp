@@ -6,7 +6,7 @@
 
 #include <optional>
 
-namespace tayga::transport::tls {
+namespace tayga::transport {
 
 struct FrameView {
   wire::FrameType type;
@@ -33,4 +33,4 @@ class FrameReader {
   bool delivered_ = false;  // partial_ was handed out: drop it at the next call
 };
 
-}  // namespace tayga::transport::tls
+}  // namespace tayga::transport

@@ -1,0 +1,1 @@
+#include "common/transport/quic/quic_transport.hpp"
