@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <ctime>
 
 namespace tayga::transport {
 namespace {
@@ -12,35 +13,55 @@ namespace {
 /// Who is due within this is served now: a wake-up costs more than the wait is worth.
 constexpr Duration kDueSlack = 500us;
 
+Duration thread_cpu_time() noexcept {
+  timespec used{};
+  (void)::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds{used.tv_sec} +
+                                              std::chrono::nanoseconds{used.tv_nsec});
+}
+
 }  // namespace
 
-TurnQueue::TurnQueue(boost::asio::any_io_executor executor, Duration delay)
-    : executor_{std::move(executor)}, delay_{delay}, timer_{executor_} {}
+TurnQueue::TurnQueue(boost::asio::any_io_executor executor, FlushDelay delay)
+    : executor_{std::move(executor)}, pacer_{delay}, timer_{executor_} {}
 
 void TurnQueue::schedule(std::weak_ptr<TurnTaker> who) {
-  soon_.push_back(std::move(who));
-  if (soon_.size() > 1) return;
+  asked_.push_back(std::move(who));
+  post_soon();
+}
+
+void TurnQueue::post_soon() {
+  if (posted_) return;
+  posted_ = true;
   boost::asio::post(executor_, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->run_soon();
   });
 }
 
 void TurnQueue::run_soon() {
-  std::vector<std::weak_ptr<TurnTaker>> now;
-  now.swap(soon_);
-  // Siblings ask in the same order each time and the last one waits for all: start elsewhere.
-  const std::size_t first = rotation_++ % now.size();
-  for (std::size_t i = 0; i < now.size(); ++i) {
-    if (const auto who = now[(first + i) % now.size()].lock()) who->on_turn(Turn::soon);
+  posted_ = false;
+  if (round_.empty()) {
+    round_.swap(asked_);
+    served_ = 0;
+    // Siblings ask in the same order each time and the last one waits for all: start elsewhere.
+    first_ = rotation_++ % round_.size();
   }
-  if (soon_.empty()) {
-    now.clear();
-    soon_.swap(now);  // keeps the capacity
-  }
+  const TimePoint end = begin_slice();
+  do {
+    const auto who = round_[(first_ + served_) % round_.size()].lock();
+    ++served_;
+    if (who) who->on_turn(Turn::soon);
+  } while (served_ < round_.size() && async::Clock::now() < end);
+
+  if (served_ == round_.size()) round_.clear();
+  if (!round_.empty() || !asked_.empty()) post_soon();
 }
 
 void TurnQueue::schedule_delayed(std::weak_ptr<TurnTaker> who) {
-  delayed_.emplace_back(async::Clock::now() + delay_, std::move(who));
+  TimePoint due = async::Clock::now() + pacer_.delay();
+  // Those before it may have been given a little longer, when there was more to do.
+  if (!delayed_.empty()) due = std::max(due, delayed_.back().first);
+  delayed_.emplace_back(due, std::move(who));
   arm_timer();
 }
 
@@ -58,12 +79,21 @@ void TurnQueue::arm_timer() {
 }
 
 void TurnQueue::run_delayed() {
-  const TimePoint due = async::Clock::now() + std::min(kDueSlack, delay_);
-  while (!delayed_.empty() && delayed_.front().first <= due) {
+  const TimePoint end = begin_slice();
+  TimePoint now = end - kTurnSlice;
+  while (now < end && !delayed_.empty() && delayed_.front().first <= now + kDueSlack) {
     const auto who = delayed_.front().second.lock();
     delayed_.pop_front();
     if (who) who->on_turn(Turn::delayed);
+    now = async::Clock::now();
   }
+}
+
+/// Looks at the load once in a while; returns when the slice that begins now is used up.
+TimePoint TurnQueue::begin_slice() {
+  const TimePoint now = async::Clock::now();
+  if (pacer_.wants_sample(now)) pacer_.on_sample(now, thread_cpu_time());
+  return now + kTurnSlice;
 }
 
 }  // namespace tayga::transport

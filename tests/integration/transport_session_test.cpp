@@ -93,7 +93,7 @@ TEST_CASE("frames that were sent before the other side started wait for it") {
 
 TEST_CASE("a lone control frame does not wait for company, a lone media frame waits for a while") {
   tls::TlsOptions options;
-  options.flush_delay = 300ms;
+  options.flush_delay = FlushDelay::fixed(300ms);
   Pair pair{options};
   pair.start();
   run_for(pair.io, 10ms);

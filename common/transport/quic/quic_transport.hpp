@@ -2,6 +2,7 @@
 
 #include "common/base/bytes.hpp"
 #include "common/crypto/ed25519.hpp"
+#include "common/transport/flush_pacer.hpp"
 #include "common/transport/transport.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -38,7 +39,7 @@ struct QuicOptions {
   std::size_t retry_above = 32;
   Duration handshake_timeout = 5s;
   std::size_t flush_bytes = 16 * 1024;  ///< a child is written to at this many queued bytes ...
-  Duration flush_delay = 5ms;           ///< ... or after this long, whichever comes first
+  FlushDelay flush_delay;               ///< ... or after this long, which follows our load
   Duration idle_max = kSessionIdleMax;  ///< a session that hears nothing for so long is closed
   Duration keep_alive = 5s;             ///< a quiet path is kept open in NATs and alive
   std::optional<boost::asio::ip::address>

@@ -268,7 +268,7 @@ void Link::pull_media() {
 bool Link::flush_is_due() const {
   // A control frame does not wait, and the media that is there goes with it at no cost.
   return !control_.empty() || media_bytes_ >= hub_->options.flush_bytes || flush_due_ ||
-         hub_->options.flush_delay <= Duration{0};
+         hub_->turns->delay() <= Duration{0};
 }
 
 bool Link::write_batch() {

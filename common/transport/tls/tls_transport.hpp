@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/crypto/ed25519.hpp"
+#include "common/transport/flush_pacer.hpp"
 #include "common/transport/transport.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -17,7 +18,7 @@ struct TlsOptions {
   std::size_t half_open_per_prefix_max = 32;  ///< per IPv4 /24 or IPv6 /48
   Duration handshake_timeout = 5s;
   std::size_t flush_bytes = 16 * 1024;  ///< a child is written to at this many queued bytes ...
-  Duration flush_delay = 5ms;           ///< ... or after this long, whichever comes first
+  FlushDelay flush_delay;               ///< ... or after this long, which follows our load
   Duration idle_max = kSessionIdleMax;  ///< a session that hears nothing for so long is closed
   std::optional<boost::asio::ip::address>
       source_address;  ///< of dials; nullopt = the system's choice
