@@ -1,10 +1,8 @@
 #pragma once
 
-#include <boost/asio/ip/address.hpp>
+#include "common/transport/address_prefix.hpp"
 
-#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <map>
 
 namespace tayga::transport {
@@ -23,13 +21,10 @@ class HalfOpenLimit {
   [[nodiscard]] std::size_t size() const noexcept { return total_; }
 
  private:
-  using Prefix = std::array<std::uint8_t, 7>;  // family, then 3 or 6 bytes
-  static Prefix to_prefix(const boost::asio::ip::address& address);
-
   const std::size_t total_max_;
   const std::size_t per_prefix_max_;
   std::size_t total_ = 0;
-  std::map<Prefix, std::size_t> per_prefix_;  // at most total_ entries
+  std::map<AddressPrefix, std::size_t> per_prefix_;  // at most total_ entries
 };
 
 }  // namespace tayga::transport

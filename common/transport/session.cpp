@@ -42,6 +42,8 @@ const char* to_string(CloseInfo::Reason reason) {
       return "protocol";
     case CloseInfo::Reason::overflow:
       return "overflow";
+    case CloseInfo::Reason::stalled:
+      return "stalled";
   }
   return "unknown";
 }

@@ -48,8 +48,9 @@ struct CloseInfo {
     remote,    ///< the peer closed in order
     reset,     ///< the connection broke
     idle,      ///< nothing heard for kSessionIdleMax
-    protocol,  ///< the peer broke the framing
+    protocol,  ///< the peer broke the framing, or flooded us (FloodGuard)
     overflow,  ///< the peer did not take its control frames: kControlQueueMax reached
+    stalled,   ///< the peer took nothing of what waits for it for kSessionStallMax
   };
   Reason reason = Reason::local;
   std::string detail;
@@ -79,6 +80,9 @@ class SessionHandler {
 };
 
 inline constexpr Duration kSessionIdleMax = 15s;  ///< kept alive by the owner's heads and pings
+/// A peer that reads nothing for so long while something waits for it is closed: it holds our
+/// memory and a child's place, and live media of that age is of no use to it.
+inline constexpr Duration kSessionStallMax = 10s;
 inline constexpr std::size_t kControlQueueMax = 1 << 20;  ///< bytes of unsent control frames
 
 /// One authenticated, encrypted link to one peer that carries whole frames.

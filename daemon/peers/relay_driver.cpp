@@ -26,6 +26,7 @@ relay::LossReason to_loss(transport::CloseInfo::Reason reason) noexcept {
     case transport::CloseInfo::Reason::reset:
     case transport::CloseInfo::Reason::protocol:
     case transport::CloseInfo::Reason::overflow:
+    case transport::CloseInfo::Reason::stalled:
       return relay::LossReason::reset;
   }
   return relay::LossReason::reset;

@@ -33,6 +33,7 @@ TEST_CASE("transport errors are of their own category and say what happened") {
   CHECK(ec.category() == transport_category());
   CHECK(ec.message() == "the peer proved another key than the expected node id");
   CHECK(std::string{to_string(CloseInfo::Reason::overflow)} == "overflow");
+  CHECK(std::string{to_string(CloseInfo::Reason::stalled)} == "stalled");
 }
 
 }  // namespace tayga::transport
