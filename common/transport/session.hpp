@@ -18,6 +18,7 @@ namespace tayga::transport {
 
 enum class Kind : std::uint8_t { quic, tcp };
 enum class Side : std::uint8_t { dialer, acceptor };
+enum class Reading : std::uint8_t { on, off };
 
 /// Where a peer listens: the same port on UDP (QUIC) and TCP.
 struct Endpoint {
@@ -104,6 +105,9 @@ class Session {
   /// Sends what is queued as control, then closes in order; on_closed(local) follows. Bounded to 1
   /// s.
   virtual void close(std::string reason) = 0;
+  /// Stops reading from the peer, or goes on: its flow control then holds the peer back. What was
+  /// read already still comes. A hint: a session that cannot stop ignores it.
+  virtual void set_reading(Reading) {}
 
   [[nodiscard]] virtual const NodeId& peer() const noexcept = 0;
   [[nodiscard]] virtual Kind kind() const noexcept = 0;
