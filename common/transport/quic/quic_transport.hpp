@@ -42,6 +42,8 @@ struct QuicOptions {
   FlushDelay flush_delay;               ///< ... or after this long, which follows our load
   Duration idle_max = kSessionIdleMax;  ///< a session that hears nothing for so long is closed
   Duration keep_alive = 5s;             ///< a quiet path is kept open in NATs and alive
+  Duration stall_max = 10s;             ///< a peer that takes nothing of what waits is closed
+  std::uint64_t key_update_packets = std::uint64_t{1} << 22U;  ///< sent under one key
   std::optional<boost::asio::ip::address>
       source_address;  ///< of dials; nullopt = the listening socket, or the system's choice
   std::size_t socket_buffer = 4 * 1024 * 1024;  ///< asked for, each way; one warning when less
