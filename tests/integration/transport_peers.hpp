@@ -2,6 +2,7 @@
 
 #include "common/async/task_group.hpp"
 #include "common/crypto/ed25519.hpp"
+#include "common/transport/quic/quic_transport.hpp"
 #include "common/transport/tls/tls_transport.hpp"
 #include "tests/support/catch.hpp"
 
@@ -16,6 +17,26 @@
 #include <vector>
 
 namespace tayga::transport {
+
+// Each session test is built twice, once for each kind: both must behave alike.
+#ifdef TAYGA_TEST_QUIC
+using Options = quic::QuicOptions;
+inline constexpr Kind kKindUnderTest = Kind::quic;
+#else
+using Options = tls::TlsOptions;
+inline constexpr Kind kKindUnderTest = Kind::tcp;
+#endif
+
+inline std::unique_ptr<Transport> make_transport(boost::asio::io_context& io,
+                                                 const crypto::SigningKey& key,
+                                                 const tls::TlsOptions& options) {
+  return tls::make_tls_transport(io.get_executor(), key, options);
+}
+inline std::unique_ptr<Transport> make_transport(boost::asio::io_context& io,
+                                                 const crypto::SigningKey& key,
+                                                 const quic::QuicOptions& options) {
+  return quic::make_quic_transport(io.get_executor(), key, options);
+}
 
 inline Endpoint loopback(std::uint16_t port = 0) {
   return {boost::asio::ip::address_v4::loopback(), port};
@@ -76,9 +97,11 @@ struct Recorder : SessionHandler {
 
 /// One node: a key, a transport, and the sessions that others opened to it.
 struct Node {
-  explicit Node(boost::asio::io_context& context, tls::TlsOptions options = {})
+  explicit Node(boost::asio::io_context& context) : Node{context, Options{}} {}
+  template <class KindOptions>
+  Node(boost::asio::io_context& context, const KindOptions& options)
       : io{context},
-        transport{tls::make_tls_transport(context.get_executor(), key, options)},
+        transport{make_transport(context, key, options)},
         dials{context.get_executor(), "dials", 16} {}
   ~Node() {
     dials.cancel();
@@ -117,7 +140,7 @@ struct Node {
 
 /// Two nodes with one started session between them.
 struct Pair {
-  explicit Pair(const tls::TlsOptions& options = {}) : server{io, options}, client{io, options} {
+  explicit Pair(const Options& options = {}) : server{io, options}, client{io, options} {
     auto result = client.dial(server.listen(), server.id());
     REQUIRE(result.has_value());
     near = std::move(*result);

@@ -14,6 +14,9 @@ constexpr std::uint64_t kConnectionWindow = 1024 * 1024;
 constexpr std::uint64_t kStreamWindow = 256 * 1024;
 constexpr std::uint64_t kControlWindow = 64 * 1024;
 constexpr std::uint64_t kStreamsMax = 256;
+/// Application error codes; 0 = in order.
+constexpr std::uint64_t kRefused = 1;
+constexpr std::uint64_t kAbandoned = 2;
 std::uint64_t to_ns(Duration d) noexcept {
   return static_cast<std::uint64_t>(d.count()) * 1000U;
 }
@@ -270,7 +273,7 @@ void Connection::send_control(SharedBytes frame) {
   control_.push(std::move(frame));
   if (control_.bytes() > kControlQueueMax) {
     shim::CloseError error{};
-    shim::close_error_application(error, 1, nullptr, 0);
+    shim::close_error_application(error, kRefused, nullptr, 0);
     end({CloseInfo::Reason::overflow,
          std::to_string(control_.bytes()) + " bytes of control frames not taken"},
         error);
@@ -296,7 +299,7 @@ void Connection::abandon() {
   handler_ = nullptr;
   if (phase_ == Phase::finished || ending_) return;
   shim::CloseError error{};
-  shim::close_error_application(error, 0, nullptr, 0);
+  shim::close_error_application(error, kAbandoned, nullptr, 0);
   end({CloseInfo::Reason::local, {}}, error);
 }
 
@@ -412,7 +415,7 @@ void Connection::establish() {
 int Connection::refuse(const char* why) {
   if (!ending_) {
     shim::CloseError error{};
-    shim::close_error_application(error, 1, nullptr, 0);
+    shim::close_error_application(error, kRefused, nullptr, 0);
     end({CloseInfo::Reason::protocol, why}, error);
   }
   return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -506,7 +509,7 @@ void Connection::on_timeout(TimePoint now) {
   }
   if (established_ && waits_for_peer_ && now_ - progress_at_ >= options_.stall_max) {
     shim::CloseError error{};
-    shim::close_error_application(error, 1, nullptr, 0);
+    shim::close_error_application(error, kRefused, nullptr, 0);
     return end({CloseInfo::Reason::stalled, "the peer takes nothing"}, error);
   }
   if (ngtcp2_conn_get_expiry(conn_.get()) <= ts) {

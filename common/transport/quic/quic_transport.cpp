@@ -121,6 +121,8 @@ class Shell final : public std::enable_shared_from_this<Shell>, private Connecti
   Result<Port*> port_for(const Endpoint& remote);
   UdpSocket* find_socket(const UdpPath& path);
   void trim_dial_ports();
+  [[nodiscard]] bool is_done() const noexcept { return stopped_ && table_.size() == 0; }
+  void rest_if_done();
   void wait_readable(Port& port);
   void on_readable(const UdpSocket* socket);
   void wait_writable();
@@ -144,6 +146,7 @@ class Shell final : public std::enable_shared_from_this<Shell>, private Connecti
   bool in_turn_ = false;  // a drain follows at its end
   bool drain_posted_ = false;
   bool waiting_writable_ = false;
+  bool stopped_ = false;
 };
 
 class QuicSession final : public Session {
@@ -224,6 +227,15 @@ Result<Endpoint> Shell::listen(const Endpoint& local, Transport::AcceptHandler o
 void Shell::stop() {
   table_.set_accepting(false);
   on_accept_ = nullptr;
+  stopped_ = true;
+  rest_if_done();
+}
+
+/// Stopped and without connections: nothing keeps the executor busy.
+void Shell::rest_if_done() {
+  if (!is_done()) return;
+  timer_.cancel();
+  for (const auto& port : ports_) port->waiter.cancel();
 }
 
 UdpSocket* Shell::find_socket(const UdpPath& path) {
@@ -287,6 +299,7 @@ void Shell::trim_dial_ports() {
 // Turns.
 
 void Shell::wait_readable(Port& port) {
+  if (is_done()) return;
   port.waiter.async_wait(
       stream_descriptor::wait_read,
       [weak = weak_from_this(), socket = port.socket.get()](const error_code& ec) {
@@ -338,6 +351,7 @@ void Shell::run_drain() {
     wants_drain();
   }
   arm_timer();
+  rest_if_done();
 }
 
 void Shell::wait_writable() {
@@ -360,7 +374,7 @@ void Shell::wait_writable() {
 void Shell::arm_timer() {
   const TimePoint next = table_.next_timeout();
   // An early wake-up costs less than arming anew at every packet: only an earlier instant does.
-  if (next == TimePoint::max() || (armed_ && *armed_ <= next)) return;
+  if (next == TimePoint::max() || is_done() || (armed_ && *armed_ <= next)) return;
   armed_ = next;
   timer_.expires_at(Clock::to_steady(next));
   timer_.async_wait([weak = weak_from_this()](const error_code& ec) {
