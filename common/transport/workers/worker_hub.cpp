@@ -11,7 +11,7 @@
 namespace tayga::transport::workers {
 namespace {
 
-constexpr std::size_t kDialsMax = 64;
+constexpr std::size_t kDialsMax = 512;  // 64 peers, 8 addresses each
 
 SessionFacts facts_of(const Session& session) {
   return {session.peer(), session.kind(), session.side(), session.remote_endpoint(),
