@@ -44,6 +44,14 @@ std::string Args::text(const std::string& key, std::string fallback) const {
   return text == nullptr ? std::move(fallback) : *text;
 }
 
+bool Args::flag(const std::string& key) const {
+  const std::string* text = find(key);
+  if (text != nullptr && !text->empty()) {
+    throw std::invalid_argument{"--" + key + " takes no value, not '" + *text + "'"};
+  }
+  return text != nullptr;
+}
+
 std::string Args::unknown_key() const {
   for (const auto& [key, value] : values_) {
     if (!asked_.contains(key)) return key;

@@ -9,8 +9,8 @@
 
 namespace tayga::bench {
 
-/// The `--key value` pairs after a bench's name. Each getter marks its key as known, so that main()
-/// can refuse the misspelt rest.
+/// The `--key value` pairs and bare `--key`s (empty values) after a bench's name. Each getter marks
+/// its key as known, so that main() can refuse the misspelt rest.
 class Args {
  public:
   Args() = default;
@@ -20,6 +20,8 @@ class Args {
   [[nodiscard]] double number(const std::string& key, double fallback) const;
   [[nodiscard]] std::uint64_t count(const std::string& key, std::uint64_t fallback) const;
   [[nodiscard]] std::string text(const std::string& key, std::string fallback) const;
+  /// `--key` without a value. Throws std::invalid_argument when it has one.
+  [[nodiscard]] bool flag(const std::string& key) const;
 
   /// A key that no getter asked for; empty when there is none.
   [[nodiscard]] std::string unknown_key() const;

@@ -15,16 +15,17 @@
 // One line per bench: X(name, what it measures). Each is a function bench_NAME in a file of its
 // own.
 #ifdef TAYGA_BENCH_ORCHESTRATOR
-#define TAYGA_ORCHESTRATOR_BENCHES(X) \
+#define TAYGA_ORCHESTRATOR_BENCHES(X)                                     \
   X(receipts, "receipts verified and settled, durable before the answer") \
   X(solver, "a stream's trees from nothing, and after a viewer left")
 #else
 #define TAYGA_ORCHESTRATOR_BENCHES(X)
 #endif
-#define TAYGA_BENCHES(X) \
+#define TAYGA_BENCHES(X)                                                       \
   X(chunk_verify, "slice signatures and chunk hashes, as a relay checks them") \
-  X(fanout, "one relay thread feeding many children over real sockets") \
-  X(relay_forward, "the relay's core alone: one chunk to many children") \
+  X(fanout, "one relay feeding many children over real sockets")               \
+  X(limits, "the machine's own ceilings: sockets, TLS, the cipher alone")      \
+  X(relay_forward, "the relay's core alone: one chunk to many children")       \
   TAYGA_ORCHESTRATOR_BENCHES(X)
 
 namespace tayga::bench {
@@ -52,7 +53,7 @@ constexpr int kExitUsage = 64;
 int usage(const std::string& what) {
   std::fprintf(stderr,
                "tayga-bench: %s\n"
-               "usage: tayga-bench NAME [--json] [--KEY VALUE...]\n"
+               "usage: tayga-bench NAME [--json] [--KEY [VALUE]...]\n"
                "       tayga-bench --list\n",
                what.c_str());
   return kExitUsage;
@@ -87,10 +88,11 @@ int run(int argc, char** argv) {
     const std::string_view flag{argv[i]};
     if (flag == "--json") {
       as_json = true;
-    } else if (flag.starts_with("--") && i + 1 < argc) {
-      values[std::string{flag.substr(2)}] = argv[++i];
-    } else {
+    } else if (!flag.starts_with("--")) {
       return usage("'" + std::string{flag} + "' is not --KEY VALUE");
+    } else {
+      const bool has_value = i + 1 < argc && !std::string_view{argv[i + 1]}.starts_with("--");
+      values[std::string{flag.substr(2)}] = has_value ? argv[++i] : "";
     }
   }
   const Args args{std::move(values)};
