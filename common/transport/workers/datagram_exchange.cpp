@@ -34,7 +34,8 @@ struct DatagramExchange::Mailbox {
       waiting_bytes = 0;
     }
     for (Datagram& datagram : being_read) {
-      if (sink) sink(std::move(datagram.bytes), datagram.from);
+      const Sink to = sink;  // a copy: what the datagram leads to may end the one who takes it
+      if (to) to(std::move(datagram.bytes), datagram.from);
     }
     being_read.clear();
   }

@@ -1,0 +1,204 @@
+#include "common/async/clock.hpp"
+#include "common/transport/dual/dual_transport.hpp"
+#include "common/transport/workers/pooled_quic.hpp"
+#include "common/transport/workers/pooled_tls.hpp"
+#include "tests/integration/transport_peers.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+namespace tayga::transport {
+namespace {
+
+using wire::FrameType;
+
+OutboundMedia numbered_media(std::uint32_t number) {
+  Bytes payload(4096, std::byte{0x5a});
+  std::memcpy(payload.data(), &number, sizeof number);
+  return {{}, make_frame(FrameType::chunk, payload)};
+}
+
+std::vector<std::uint32_t> numbers_of(const Recorder& events) {
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [type, payload] : events.frames) {
+    std::uint32_t number = 0;
+    std::memcpy(&number, payload.data(), sizeof number);
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+std::vector<std::uint32_t> first_numbers(std::size_t count) {
+  std::vector<std::uint32_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), 0U);
+  return numbers;
+}
+
+/// A node as taygad builds it: a pool, and on it one kind of transport or both.
+struct WorkerNode {
+  WorkerNode(boost::asio::io_context& context, unsigned workers, std::optional<Kind> only)
+      : io{context}, pool{context.get_executor(), workers}, dials{context.get_executor(), "d", 64} {
+    DualParts parts;
+    if (only != Kind::tcp) {
+      workers::PooledQuic quic = workers::make_pooled_quic(pool, key, {});
+      parts.quic = std::move(quic.transport);
+      exchange = std::move(quic.exchange);
+    }
+    if (only != Kind::quic) parts.tcp = workers::make_pooled_tls(pool, key, {});
+    transport = make_dual_transport(io.get_executor(), std::move(parts));
+  }
+  ~WorkerNode() {
+    dials.cancel();
+    transport->stop();
+    io.restart();
+    io.poll();
+    accepted.clear();
+    transport.reset();
+    pool.stop();
+    io.restart();
+    io.poll();
+  }
+  WorkerNode(const WorkerNode&) = delete;
+  WorkerNode& operator=(const WorkerNode&) = delete;
+
+  Endpoint listen() {
+    const auto bound = transport->listen(
+        loopback(), [this](std::unique_ptr<Session> s) { accepted.push_back(std::move(s)); });
+    REQUIRE(bound.has_value());
+    return *bound;
+  }
+  Result<std::unique_ptr<Session>> dial(const Endpoint& remote, const NodeId& expected) {
+    std::optional<Result<std::unique_ptr<Session>>> result;
+    const auto store = [](auto connect, auto& out) -> async::Task<void> {
+      out.emplace(co_await std::move(connect));
+    };
+    REQUIRE(dials.spawn(store(transport->connect(remote, expected, 5s), result)));
+    REQUIRE(run_until(io, [&] { return result.has_value(); }));
+    return std::move(*result);
+  }
+
+  boost::asio::io_context& io;
+  crypto::SigningKey key = crypto::SigningKey::generate();
+  workers::WorkerPool pool;
+  async::TaskGroup dials;
+  std::shared_ptr<const workers::DatagramExchange> exchange;
+  std::unique_ptr<DualTransport> transport;
+  std::vector<std::unique_ptr<Session>> accepted;
+};
+
+constexpr unsigned kSessions = 12;
+constexpr std::uint32_t kFrames = 200;
+
+}  // namespace
+
+TEST_CASE("many sessions over several workers carry every frame both ways, in order") {
+  const Kind kind = GENERATE(Kind::quic, Kind::tcp);
+  boost::asio::io_context io;
+  WorkerNode server{io, 3, kind};
+  const Endpoint at = server.listen();
+  std::vector<std::unique_ptr<WorkerNode>> clients;
+  std::vector<std::unique_ptr<Session>> dialed;
+  for (unsigned i = 0; i < kSessions; ++i) {
+    clients.push_back(std::make_unique<WorkerNode>(io, 1 + i % 2, kind));
+    auto session = clients.back()->dial(at, server.key.node_id());
+    REQUIRE(session.has_value());
+    CHECK((*session)->kind() == kind);
+    dialed.push_back(std::move(*session));
+  }
+  REQUIRE(run_until(io, [&] { return server.accepted.size() == kSessions; }));
+  std::vector<std::unique_ptr<Recorder>> recorders;
+  for (auto* side : {&dialed, &server.accepted}) {
+    for (const auto& session : *side) {
+      recorders.push_back(std::make_unique<Recorder>());
+      for (std::uint32_t n = 0; n < kFrames; ++n) {
+        recorders.back()->media.push_back(numbered_media(n));
+      }
+      session->start(*recorders.back());
+      session->notify_media();
+    }
+  }
+  const auto has_all = [](const auto& recorder) { return recorder->frames.size() == kFrames; };
+  CHECK(run_until(io, [&] { return std::all_of(recorders.begin(), recorders.end(), has_all); }));
+  for (const auto& recorder : recorders) CHECK(numbers_of(*recorder) == first_numbers(kFrames));
+
+  const auto is_closed = [](const auto& recorder) { return recorder->closed.has_value(); };
+  for (const auto& session : dialed) session->close("done");
+  CHECK(run_until(io, [&] { return std::all_of(recorders.begin(), recorders.end(), is_closed); }));
+  server.accepted.clear();  // before their handlers
+  dialed.clear();
+}
+
+TEST_CASE("a second node on the port of a pool is refused") {
+  const Kind kind = GENERATE(Kind::quic, Kind::tcp);
+  boost::asio::io_context io;
+  WorkerNode first{io, 3, kind};
+  const Endpoint at = first.listen();
+  WorkerNode second{io, 2, kind};
+  CHECK(second.transport->listen(at, [](std::unique_ptr<Session>) {}).error() ==
+        TransportErrc::address_in_use);
+  WorkerNode alone{io, 1, kind};
+  CHECK(alone.transport->listen(at, [](std::unique_ptr<Session>) {}).error() ==
+        TransportErrc::address_in_use);
+}
+
+TEST_CASE("between two nodes with both transports QUIC carries") {
+  boost::asio::io_context io;
+  WorkerNode server{io, 2, std::nullopt};
+  WorkerNode client{io, 2, std::nullopt};
+  const auto session = client.dial(server.listen(), server.key.node_id());
+  REQUIRE(session.has_value());
+  CHECK((*session)->kind() == Kind::quic);
+  REQUIRE(run_until(io, [&] { return server.accepted.size() == 1; }));
+  CHECK(server.accepted.front()->kind() == Kind::quic);
+}
+
+TEST_CASE("to a node that has TCP only a dial takes the head start and no more") {
+  boost::asio::io_context io;
+  WorkerNode server{io, 2, Kind::tcp};
+  WorkerNode client{io, 2, std::nullopt};
+  const Endpoint at = server.listen();
+  const auto began = async::Clock::now();
+  const auto session = client.dial(at, server.key.node_id());
+  REQUIRE(session.has_value());
+  CHECK((*session)->kind() == Kind::tcp);
+  CHECK(async::Clock::now() - began < 3s);
+  CHECK(client.transport->memory_of(server.key.node_id())->reached_by == Kind::tcp);
+}
+
+TEST_CASE("a node ends while its sessions on every worker are busy") {
+  const Kind kind = GENERATE(Kind::quic, Kind::tcp);
+  boost::asio::io_context io;
+  std::vector<std::unique_ptr<Recorder>> recorders;
+  WorkerNode client{io, 2, kind};
+  std::vector<std::unique_ptr<Session>> dialed;
+  {
+    WorkerNode server{io, 3, kind};
+    const Endpoint at = server.listen();
+    for (unsigned i = 0; i < kSessions; ++i) {
+      auto session = client.dial(at, server.key.node_id());
+      REQUIRE(session.has_value());
+      dialed.push_back(std::move(*session));
+    }
+    REQUIRE(run_until(io, [&] { return server.accepted.size() == kSessions; }));
+    for (auto* side : {&dialed, &server.accepted}) {
+      for (const auto& session : *side) {
+        recorders.push_back(std::make_unique<Recorder>());
+        for (std::uint32_t n = 0; n < 2000; ++n) {
+          recorders.back()->media.push_back(numbered_media(n));
+        }
+        session->start(*recorders.back());
+        session->notify_media();
+      }
+    }
+    run_for(io, 20ms);
+  }
+  const auto told = [&] {
+    return std::all_of(recorders.begin(), recorders.begin() + kSessions,
+                       [](const auto& recorder) { return recorder->closed.has_value(); });
+  };
+  CHECK(run_until(io, told));
+  dialed.clear();
+}
+
+}  // namespace tayga::transport
