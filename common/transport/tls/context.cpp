@@ -89,6 +89,7 @@ Context make_context(const crypto::SigningKey& identity, Side side) {
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(raw, 0);
   SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_clear_mode(raw, SSL_MODE_AUTO_RETRY);  // so that the Engine sees records without data
   use_identity(raw, identity);
   return context;
 }

@@ -10,15 +10,25 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 namespace tayga::transport::tls {
+namespace {
+
+constexpr std::size_t kRecordSizeMax = 16 * 1024;
+/// RFC 8446 5.5 allows 2^24.5 full records under one AES-GCM key; at 400 GB nobody is in a hurry.
+constexpr std::uint64_t kRecordsPerKey = 1U << 23;
+
+}  // namespace
 
 /// The BIO between OpenSSL and the buffers of the call under way.
 struct Engine::Bio {
   static int read(BIO* bio, char* data, int size) {
     BIO_clear_retry_flags(bio);
-    ByteView* const in = static_cast<Engine*>(BIO_get_data(bio))->in_;
+    auto* const engine = static_cast<Engine*>(BIO_get_data(bio));
+    ByteView* const in = engine->in_;
     if (in == nullptr || in->empty()) {
+      engine->starved_ = true;
       BIO_set_retry_read(bio);
       return -1;
     }
@@ -70,6 +80,7 @@ struct Engine::Bio {
     Loan(Engine& borrower, ByteView* in, Bytes& out) : engine{borrower} {
       engine.in_ = in;
       engine.out_ = &out;
+      engine.starved_ = false;
       ERR_clear_error();  // SSL_get_error looks at the whole thread's queue
     }
     ~Loan() {
@@ -91,6 +102,8 @@ Engine::Engine(SSL_CTX* context, Side side, std::optional<NodeId> expected,
   BIO_set_data(bio, this);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_app_data(ssl_.get(), this);
+  SSL_set_msg_callback(ssl_.get(), &Engine::on_message);
+  SSL_set_msg_callback_arg(ssl_.get(), this);
   if (!server_name.empty()) (void)SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str());
   if (side == Side::dialer) {
     SSL_set_connect_state(ssl_.get());
@@ -117,24 +130,53 @@ Engine::Status Engine::status_of(int result) {
 
 Engine::Status Engine::handshake(ByteView& in, Bytes& out) {
   const Bio::Loan loan{*this, &in, out};
-  return status_of(SSL_do_handshake(ssl_.get()));
+  const Status status = status_of(SSL_do_handshake(ssl_.get()));
+  records_read_ = 0;
+  return status;
 }
 
 Engine::Read Engine::read(ByteView& in, std::span<std::byte> plain, Bytes& out) {
   const Bio::Loan loan{*this, &in, out};
   std::size_t size = 0;
   const int result = SSL_read_ex(ssl_.get(), plain.data(), plain.size(), &size);
-  if (result == 1) return {Status::ok, size};
-  return {status_of(result), 0};
+  if (result == 1) {
+    // 0 when the record had begun before an earlier read() found no more input.
+    const std::uint32_t records = std::exchange(records_read_, 0);
+    return {Status::ok, size, records > 0 ? records - 1 : 0};
+  }
+  const Status status = status_of(result);
+  // Without SSL_MODE_AUTO_RETRY it comes back after each record that it kept to itself.
+  if (status == Status::want_input && !starved_) {
+    return {Status::ok, 0, std::exchange(records_read_, 0)};
+  }
+  return {status, 0, 0};
+}
+
+void Engine::on_message(int is_write, int, int content_type, const void*, std::size_t, SSL*,
+                        void* engine) {
+  if (is_write == 0 && content_type == SSL3_RT_HEADER) {
+    ++static_cast<Engine*>(engine)->records_read_;
+  }
 }
 
 bool Engine::write(ByteView plain, Bytes& out) {
   if (plain.empty()) return true;
+  if (!count_written(plain.size())) return false;
   const Bio::Loan loan{*this, nullptr, out};
   std::size_t written = 0;
   const int result = SSL_write_ex(ssl_.get(), plain.data(), plain.size(), &written);
   if (result == 1 && written == plain.size()) return true;
   (void)status_of(result);
+  return false;
+}
+
+/// The KeyUpdate goes out before what is written next.
+bool Engine::count_written(std::size_t plain_size) {
+  records_written_ += (plain_size + kRecordSizeMax - 1) / kRecordSizeMax;
+  if (records_written_ < kRecordsPerKey) return true;
+  records_written_ = 0;
+  if (SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED) == 1) return true;
+  failure_ = take_openssl_error();
   return false;
 }
 

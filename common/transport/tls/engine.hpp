@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,6 +33,7 @@ class Engine {
   struct Read {
     Status status;
     std::size_t size;
+    std::uint32_t idle_records;  ///< before it that had no data: KeyUpdate, empty
   };
 
   /// `context` is one of context.hpp for this side. A peer with another key than `expected` fails
@@ -45,9 +47,10 @@ class Engine {
 
   /// Call until ok, feeding it what the peer sends. ok may leave application data in `in`.
   Status handshake(ByteView& in, Bytes& out);
-  /// Decrypts at most one record (16 KiB) into `plain`.
+  /// Decrypts at most one record with data (16 KiB) into `plain`. ok with size 0: only records
+  /// without data; call again. Count those: a flood of them is cheap for the peer alone.
   Read read(ByteView& in, std::span<std::byte> plain, Bytes& out);
-  /// Encrypts `plain` in records of up to 16 KiB. False: broken.
+  /// Encrypts `plain` in records of up to 16 KiB. Changes the key in time. False: broken.
   [[nodiscard]] bool write(ByteView plain, Bytes& out);
   /// Says to the peer that nothing more will come.
   void close(Bytes& out);
@@ -69,7 +72,10 @@ class Engine {
     void operator()(SSL* ssl) const noexcept { SSL_free(ssl); }
   };
 
+  static void on_message(int is_write, int version, int content_type, const void* data,
+                         std::size_t size, SSL* ssl, void* engine);
   Status status_of(int result);
+  [[nodiscard]] bool count_written(std::size_t plain_size);
 
   std::unique_ptr<SSL, Deleter> ssl_;
   std::optional<NodeId> expected_;
@@ -78,6 +84,9 @@ class Engine {
   std::string failure_;
   ByteView* in_ = nullptr;  // of the call under way
   Bytes* out_ = nullptr;
+  std::uint32_t records_read_ = 0;     // since the last that read() told of
+  bool starved_ = false;               // OpenSSL asked for more input than there was
+  std::uint64_t records_written_ = 0;  // under the key of now
 };
 
 }  // namespace tayga::transport::tls

@@ -18,12 +18,15 @@ constexpr std::size_t kRecordSizeMax = 16 * 1024;
 constexpr std::size_t kWriteSize = 64 * 1024;
 /// Then the other sessions get their turn.
 constexpr std::size_t kWritesPerTurn = 4;
+/// An estimate this old is given again: a system call a session and a look is too much of a metric.
+constexpr Duration kRttAge = 250ms;
 /// Seen at the next tick, 250 ms later at most: a close takes 1 s at most.
 constexpr Duration kCloseDeadline = 750ms;
 
 Duration tick_period(const TlsOptions& options) {
-  return std::clamp<Duration>(std::min(options.idle_max, options.handshake_timeout) / 8, 10ms,
-                              250ms);
+  const Duration shortest =
+      std::min({options.idle_max, options.handshake_timeout, options.stall_max});
+  return std::clamp<Duration>(shortest / 8, 10ms, 250ms);
 }
 
 class LinkSession final : public Session {
@@ -37,6 +40,7 @@ class LinkSession final : public Session {
   void send_control(SharedBytes frame) override { link_->send_control(std::move(frame)); }
   void notify_media() override { link_->notify_media(); }
   void close(std::string reason) override { link_->close(std::move(reason)); }
+  void set_reading(Reading reading) override { link_->set_reading(reading); }
   [[nodiscard]] const NodeId& peer() const noexcept override { return link_->peer(); }
   [[nodiscard]] Kind kind() const noexcept override { return Kind::tcp; }
   [[nodiscard]] Side side() const noexcept override { return link_->side(); }
@@ -75,6 +79,7 @@ Link::Link(std::shared_ptr<Hub> hub, Established established)
       early_input_{std::move(established.input)},
       pending_{std::move(established.output)} {
   ++hub_->session_count;
+  limit_stall(socket_, hub_->options.stall_max);
 }
 
 Link::~Link() {
@@ -85,10 +90,9 @@ void Link::start(SessionHandler& handler) {
   TAYGA_CHECK(handler_ == nullptr);
   if (phase_ == Phase::finished) return;
   handler_ = &handler;
-  last_heard_ = async::Clock::now();
+  last_heard_ = taken_at_ = async::Clock::now();
   watching_output_ = pending_sent_ < pending_.size();
-  watched_ =
-      hub_->poller->add(socket_.get(), *this, watching_output_ ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  watched_ = hub_->poller->add(socket_.get(), *this, wanted_events());
   if (!watched_) verdict_ = CloseInfo{CloseInfo::Reason::reset, "out of kernel resources"};
   schedule();
 }
@@ -122,6 +126,13 @@ void Link::close(std::string reason) {
   schedule();
 }
 
+void Link::set_reading(Reading reading) {
+  if (reading_ == (reading == Reading::on)) return;
+  reading_ = reading == Reading::on;
+  last_heard_ = async::Clock::now();  // the silence was ours
+  if (watched_) hub_->poller->modify(socket_.get(), *this, wanted_events());
+}
+
 void Link::abandon() {
   handler_ = nullptr;
   finish({CloseInfo::Reason::local, {}});
@@ -130,7 +141,12 @@ void Link::abandon() {
 SessionStats Link::stats() const {
   SessionStats stats = stats_;
   stats.queued_bytes = control_bytes_ + media_bytes_ + (pending_.size() - pending_sent_);
-  if (socket_) stats.smoothed_rtt = smoothed_rtt(socket_);
+  const TimePoint now = async::Clock::now();
+  if (socket_ && now - rtt_at_ >= kRttAge) {
+    rtt_ = smoothed_rtt(socket_);
+    rtt_at_ = now;
+  }
+  stats.smoothed_rtt = rtt_;
   return stats;
 }
 
@@ -147,8 +163,13 @@ void Link::on_tick(TimePoint now) {
   if (phase_ == Phase::closing && now >= close_deadline_) {
     return finish({CloseInfo::Reason::local, close_reason_});
   }
-  if (phase_ == Phase::open && now - last_heard_ >= hub_->options.idle_max) {
-    finish({CloseInfo::Reason::idle, "nothing heard from the peer"});
+  if (control_.empty()) control_.clear();  // gives back what a burst took
+  if (media_.empty()) media_.clear();
+  if (phase_ == Phase::open && reading_ && now - last_heard_ >= hub_->options.idle_max) {
+    return finish({CloseInfo::Reason::idle, "nothing heard from the peer"});
+  }
+  if (phase_ == Phase::open && !pending_.empty() && now - taken_at_ >= hub_->options.stall_max) {
+    finish({CloseInfo::Reason::stalled, "the peer takes nothing"});
   }
 }
 
@@ -173,10 +194,11 @@ void Link::take_early_input() {
 
 void Link::receive() {
   for (int i = 0; i < kReadsPerWake && phase_ != Phase::finished; ++i) {
+    if (i > 0 && !reading_) return;
     const Result<std::size_t> got = receive_some(socket_, hub_->received);
     if (!got) {
       if (got.error() == boost::asio::error::would_block) return;
-      return on_peer_end(CloseInfo::Reason::reset, got.error().message());
+      return on_receive_error(got.error());
     }
     if (*got == 0) {
       return on_peer_end(CloseInfo::Reason::reset, "the connection ended without a goodbye");
@@ -198,6 +220,7 @@ void Link::on_encrypted(ByteView in) {
       const Engine::Read read = engine_->read(in, plain.subspan(filled), pending_);
       status = read.status;
       filled += read.size;
+      if (status == Engine::Status::ok && !admit_records(read)) return;
     }
     deliver(plain.first(filled));
   }
@@ -216,8 +239,33 @@ void Link::deliver(ByteView plain) {
     const Result<std::optional<FrameView>> frame = reader_.next(plain);
     if (!frame) return finish({CloseInfo::Reason::protocol, frame.error().message()});
     if (!*frame) return;
+    if (!admit_frame(**frame)) return;
     handler_->on_frame((*frame)->type, (*frame)->payload);
   }
+}
+
+bool Link::admit(FloodGuard::Kind kind, std::uint32_t count) {
+  if (floods_.admit(kind, last_heard_, count)) return true;
+  finish({CloseInfo::Reason::protocol, std::string{"a flood of "} + to_string(kind)});
+  return false;
+}
+
+bool Link::admit_records(const Engine::Read& read) {
+  if (read.idle_records > 0 && !admit(FloodGuard::Kind::idle_record, read.idle_records)) {
+    return false;
+  }
+  return read.size == 0 || read.size >= FloodGuard::kSmallRecord ||
+         admit(FloodGuard::Kind::small_record);
+}
+
+bool Link::admit_frame(const FrameView& frame) {
+  if (frame.type == wire::FrameType::control) return admit(FloodGuard::Kind::control_frame);
+  return frame.payload.size() >= FloodGuard::kSmallFrame || admit(FloodGuard::Kind::small_frame);
+}
+
+void Link::on_receive_error(const error_code& ec) {
+  const bool stalled = ec == boost::asio::error::timed_out;  // limit_stall(), or the path is gone
+  on_peer_end(stalled ? CloseInfo::Reason::stalled : CloseInfo::Reason::reset, ec.message());
 }
 
 void Link::on_peer_end(CloseInfo::Reason reason, std::string detail) {
@@ -274,9 +322,8 @@ bool Link::flush_is_due() const {
 bool Link::write_batch() {
   Bytes& plain = hub_->plain_out;
   plain.clear();
-  const auto take = [&](std::deque<SharedBytes>& queue, std::size_t& queued) {
-    const SharedBytes frame = std::move(queue.front());
-    queue.pop_front();
+  const auto take = [&](RingQueue<SharedBytes>& queue, std::size_t& queued) {
+    const SharedBytes frame = queue.pop_front();
     queued -= frame->size();
     plain.insert(plain.end(), frame->begin(), frame->end());
   };
@@ -328,6 +375,7 @@ bool Link::send_pending() {
   }
   stats_.bytes_out += *sent;
   pending_sent_ += *sent;
+  if (*sent > 0) taken_at_ = async::Clock::now();
   if (pending_sent_ == pending_.size()) {
     pending_ = Bytes{};
     pending_sent_ = 0;
@@ -347,7 +395,15 @@ void Link::watch() {
   const bool output = !pending_.empty();
   if (!watched_ || output == watching_output_) return;
   watching_output_ = output;
-  hub_->poller->modify(socket_.get(), *this, output ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  if (output) taken_at_ = async::Clock::now();
+  hub_->poller->modify(socket_.get(), *this, wanted_events());
+}
+
+std::uint32_t Link::wanted_events() const {
+  std::uint32_t events = 0;
+  if (reading_) events |= EPOLLIN;
+  if (watching_output_) events |= EPOLLOUT;
+  return events;
 }
 
 void Link::finish(CloseInfo info) {

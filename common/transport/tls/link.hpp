@@ -1,13 +1,14 @@
 #pragma once
 
-#include "common/transport/session.hpp"
+#include "common/base/ring_queue.hpp"
+#include "common/transport/flood_guard.hpp"
 #include "common/transport/frame_reader.hpp"
+#include "common/transport/session.hpp"
 #include "common/transport/tls/handshake.hpp"
 #include "common/transport/tls/poller.hpp"
 #include "common/transport/tls/tls_transport.hpp"
 #include "common/transport/turn_queue.hpp"
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,7 @@ class Link final : public Pollable, public TurnTaker, public std::enable_shared_
   void send_control(SharedBytes frame);
   void notify_media();
   void close(std::string reason);
+  void set_reading(Reading reading);
   /// The owner is gone: closes at once, calls nobody.
   void abandon();
 
@@ -74,7 +76,12 @@ class Link final : public Pollable, public TurnTaker, public std::enable_shared_
   void take_early_input();
   void on_encrypted(ByteView in);
   void deliver(ByteView plain);
+  /// False: this link has ended.
+  bool admit(FloodGuard::Kind kind, std::uint32_t count = 1);
+  bool admit_records(const Engine::Read& read);
+  bool admit_frame(const FrameView& frame);
   void on_peer_end(CloseInfo::Reason reason, std::string detail);
+  void on_receive_error(const error_code& ec);
 
   void schedule();
   void pump();
@@ -86,6 +93,7 @@ class Link final : public Pollable, public TurnTaker, public std::enable_shared_
   bool send_pending();
   void on_send_error(const error_code& ec);
   void watch();
+  [[nodiscard]] std::uint32_t wanted_events() const;
 
   void finish(CloseInfo info);
 
@@ -104,21 +112,26 @@ class Link final : public Pollable, public TurnTaker, public std::enable_shared_
 
   Bytes early_input_;  // came behind the handshake, until start()
   FrameReader reader_;
+  FloodGuard floods_;
 
-  std::deque<SharedBytes> control_;
+  RingQueue<SharedBytes> control_;
   std::size_t control_bytes_ = 0;
-  std::deque<SharedBytes> media_;  // taken from the handler; below flush_bytes except inside pump()
+  RingQueue<SharedBytes> media_;  // taken from the handler; below flush_bytes except inside pump()
   std::size_t media_bytes_ = 0;
   bool handler_has_media_ = false;
   bool flush_due_ = false;  // media_ has waited long enough
   Bytes pending_;           // encrypted, not taken by the kernel; at most one write
   std::size_t pending_sent_ = 0;
+  TimePoint taken_at_{};  // while something is pending: when the kernel last took of it
   bool goodbye_said_ = false;
   bool turn_soon_ = false;
   bool turn_delayed_ = false;
   bool watched_ = false;
   bool watching_output_ = false;
+  bool reading_ = true;
   SessionStats stats_;
+  mutable Duration rtt_{0};
+  mutable TimePoint rtt_at_{};
 };
 
 /// The owner's handle of a Link.

@@ -2,6 +2,9 @@
 
 #include "common/async/clock.hpp"
 
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -39,7 +42,7 @@ void Poller::remove(int fd, Pollable& who) {
   epoll_event unused{};
   (void)::epoll_ctl(set_.native_handle(), EPOLL_CTL_DEL, fd, &unused);
   members_.erase(&who);
-  // An event of the wake-up being handled may still name it.
+  // An event that was not served yet may still name it.
   for (int i = 0; i < event_count_; ++i) {
     epoll_event& event = events_[static_cast<std::size_t>(i)];
     if (event.data.ptr == &who) event.data.ptr = nullptr;
@@ -52,6 +55,14 @@ void Poller::remove(int fd, Pollable& who) {
 void Poller::arm() {
   if (armed_ || members_.empty()) return;
   armed_ = true;
+  if (next_event_ < event_count_) {
+    go_on();
+  } else {
+    wait_for_events();
+  }
+}
+
+void Poller::wait_for_events() {
   set_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                   [weak = weak_from_this()](const boost::system::error_code& ec) {
                     const auto self = weak.lock();
@@ -62,14 +73,30 @@ void Poller::arm() {
                   });
 }
 
+/// Those that were not served have the next turn: the kernel would name the first ones again.
+void Poller::go_on() {
+  boost::asio::post(set_.get_executor(), [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->armed_ = false;
+    self->on_wake();
+    self->arm();
+  });
+}
+
 void Poller::on_wake() {
-  event_count_ = ::epoll_wait(set_.native_handle(), events_.data(), kEventsPerWake, 0);
-  for (int i = 0; i < event_count_; ++i) {
-    const epoll_event& event = events_[static_cast<std::size_t>(i)];
+  if (next_event_ == event_count_) {
+    next_event_ = 0;
+    event_count_ = std::max(
+        0, ::epoll_wait(set_.native_handle(), events_.data(), kEventsPerWait, /*timeout=*/0));
+  }
+  const TimePoint end = async::Clock::now() + kWakeSlice;
+  while (next_event_ < event_count_) {
+    const epoll_event& event = events_[static_cast<std::size_t>(next_event_++)];
     if (event.data.ptr == nullptr) continue;
     static_cast<Pollable*>(event.data.ptr)->on_ready(event.events);
+    if (async::Clock::now() >= end) return;
   }
-  event_count_ = 0;
 }
 
 void Poller::arm_tick() {

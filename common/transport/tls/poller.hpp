@@ -31,9 +31,9 @@ class Pollable {
 /// The sockets sit in an epoll set of their own, and Asio watches that set. A wake-up of hundreds
 /// of sessions then costs one re-armed wait instead of one each (a third of bulk throughput), and
 /// they share the buffers that they read into, because data is read when it is processed, not
-/// before. A wake-up handles at most kEventsPerWake sockets, then gives the executor back to
-/// others. Waits only while it has sockets, so it does not keep an idle executor running. Not
-/// thread-safe.
+/// before. A wake-up serves for kWakeSlice at most, then gives the executor back to others and goes
+/// on with the next socket, so that neither a flood of handshakes nor a burst delays a timer. Waits
+/// only while it has sockets, so it does not keep an idle executor running. Not thread-safe.
 class Poller : public std::enable_shared_from_this<Poller> {
  public:
   /// Throws std::system_error when the system has no descriptors left.
@@ -46,9 +46,12 @@ class Poller : public std::enable_shared_from_this<Poller> {
   void remove(int fd, Pollable& who);
 
  private:
-  static constexpr int kEventsPerWake = 64;
+  static constexpr int kEventsPerWait = 64;
+  static constexpr Duration kWakeSlice = 1ms;
 
   void arm();
+  void wait_for_events();
+  void go_on();
   void arm_tick();
   void on_wake();
   void run_tick();
@@ -59,8 +62,9 @@ class Poller : public std::enable_shared_from_this<Poller> {
   std::unordered_set<Pollable*> members_;
   bool armed_ = false;
   bool tick_armed_ = false;
-  std::array<epoll_event, kEventsPerWake> events_{};
-  int event_count_ = 0;  // of the wake-up being handled
+  std::array<epoll_event, kEventsPerWait> events_{};
+  int event_count_ = 0;
+  int next_event_ = 0;  // those before it were served
 };
 
 }  // namespace tayga::transport::tls

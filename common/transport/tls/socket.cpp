@@ -54,12 +54,18 @@ void UniqueFd::reset(int fd) noexcept {
   fd_ = fd;
 }
 
-Result<UniqueFd> open_listener(const Endpoint& local) {
+Result<UniqueFd> open_listener(const Endpoint& local, PortSharing sharing) {
   Result<UniqueFd> fd = open_socket(local.address);
   if (!fd) return fd;
   set_option(*fd, SOL_SOCKET, SO_REUSEADDR, 1);  // connections in TIME_WAIT do not hold the port
   if (local.address.is_v6()) set_option(*fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  // SO_REUSEPORT lets any process of this user join a group: a second daemon on the port would take
+  // half of the connections without a word. So the first of a group binds without it, which the
+  // kernel refuses while anybody else has the port, and opens the group only then. What counts for
+  // the further ones is the option at the time when they bind.
+  if (sharing == PortSharing::further) set_option(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
   if (const error_code ec = bind_to(*fd, tcp::endpoint{local.address, local.port})) return ec;
+  if (sharing == PortSharing::first) set_option(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
   if (::listen(fd->get(), kListenBacklog) != 0) return last_error();
   return fd;
 }
@@ -104,6 +110,11 @@ void tune(const UniqueFd& socket) {
   set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kKernelBacklog);
   (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_CONGESTION, kCongestionControl.data(),
                      static_cast<socklen_t>(kCongestionControl.size()));
+}
+
+void limit_stall(const UniqueFd& socket, Duration time) noexcept {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(ms));
 }
 
 Result<Endpoint> local_endpoint(const UniqueFd& socket) {

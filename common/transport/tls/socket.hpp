@@ -4,6 +4,7 @@
 #include "common/base/result.hpp"
 #include "common/base/time.hpp"
 #include "common/transport/session.hpp"
+#include "common/transport/tls/tls_transport.hpp"
 
 #include <boost/asio/ip/address.hpp>
 
@@ -37,7 +38,7 @@ class UniqueFd {
 };
 
 /// A non-blocking listening socket. Errors: the system's own.
-Result<UniqueFd> open_listener(const Endpoint& local);
+Result<UniqueFd> open_listener(const Endpoint& local, PortSharing sharing);
 
 /// A non-blocking socket whose connect is under way: wait until it is writable, then ask
 /// connect_error(). Errors: the system's own.
@@ -54,6 +55,10 @@ Result<Accepted> accept_one(const UniqueFd& listener);
 
 /// no-delay, a bounded backlog in the kernel, BBR where it has it. What fails is left as it is.
 void tune(const UniqueFd& socket);
+
+/// The kernel breaks the connection when the peer has acknowledged nothing, or shown no room, for
+/// so long while bytes wait for it: receive_some then gives timed_out.
+void limit_stall(const UniqueFd& socket, Duration time) noexcept;
 
 Result<Endpoint> local_endpoint(const UniqueFd& socket);
 

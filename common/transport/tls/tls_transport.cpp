@@ -2,14 +2,18 @@
 
 #include "common/async/clock.hpp"
 #include "common/async/event.hpp"
+#include "common/crypto/hash.hpp"
 #include "common/log/log.hpp"
-#include "common/transport/tls/context.hpp"
 #include "common/transport/half_open_limit.hpp"
+#include "common/transport/prefix_rate.hpp"
+#include "common/transport/tls/context.hpp"
 #include "common/transport/tls/handshake.hpp"
 #include "common/transport/tls/link.hpp"
 
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -22,6 +26,19 @@ constexpr int kAcceptsPerWake = 32;
 /// After the system ran out of descriptors or memory: the waiting connection would wake us at once.
 constexpr Duration kAcceptPause = 100ms;
 
+std::uint64_t random_key() {
+  std::uint64_t key = 0;
+  crypto::random_bytes(std::as_writable_bytes(std::span{&key, 1}));
+  return key;
+}
+
+/// After a restart all of a network's children may come back at once, and are welcome.
+PrefixRate::Rate handshake_rate(const TlsOptions& options) {
+  constexpr std::size_t kBurstMin = 64;
+  const std::size_t burst = std::max(options.sessions_max, kBurstMin);
+  return {options.handshakes_per_prefix, static_cast<std::uint32_t>(burst)};
+}
+
 /// Takes connections from one listening socket as far as the limits allow.
 class Listener final : public Pollable, public std::enable_shared_from_this<Listener> {
  public:
@@ -31,7 +48,8 @@ class Listener final : public Pollable, public std::enable_shared_from_this<List
         context_{std::move(context)},
         socket_{std::move(socket)},
         on_accept_{std::move(on_accept)},
-        half_open_{hub_->options.half_open_max, hub_->options.half_open_per_prefix_max} {}
+        half_open_{hub_->options.half_open_max, hub_->options.half_open_per_prefix_max},
+        rate_{handshake_rate(hub_->options), random_key()} {}
   ~Listener() { stop(); }
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -84,9 +102,17 @@ class Listener final : public Pollable, public std::enable_shared_from_this<List
     hub_->poller->modify(socket_.get(), *this, 0);
   }
 
+  bool has_room_for(const boost::asio::ip::address& address) {
+    if (hub_->session_count >= hub_->options.sessions_max) return false;
+    if (!half_open_.admit(address)) return false;
+    if (rate_.admit(address, Clock::now())) return true;
+    half_open_.release(address);
+    return false;
+  }
+
   void admit(Accepted accepted) {
     const boost::asio::ip::address address = accepted.remote.address;
-    if (hub_->session_count >= hub_->options.sessions_max || !half_open_.admit(address)) {
+    if (!has_room_for(address)) {
       log::debug("connection refused: too many", log::field("remote", to_string(accepted.remote)),
                  log::field("sessions", hub_->session_count),
                  log::field("half_open", half_open_.size()));
@@ -118,6 +144,7 @@ class Listener final : public Pollable, public std::enable_shared_from_this<List
   UniqueFd socket_;
   Transport::AcceptHandler on_accept_;
   HalfOpenLimit half_open_;
+  PrefixRate rate_;
   std::unordered_map<Handshake*, std::shared_ptr<Handshake>> handshakes_;
   std::optional<TimePoint> paused_until_;
   bool watched_ = false;
@@ -138,7 +165,7 @@ class TlsTransport final : public Transport {
 
   Result<Endpoint> listen(const Endpoint& local, AcceptHandler on_accept) override {
     if (stopped_) return TransportErrc::listen_failed;
-    Result<UniqueFd> socket = open_listener(local);
+    Result<UniqueFd> socket = open_listener(local, hub_->options.port_sharing);
     if (!socket) {
       const bool in_use = socket.error() == boost::asio::error::address_in_use;
       log::debug("cannot listen", log::field("local", to_string(local)),
