@@ -19,17 +19,20 @@ Duration delay_at(double load, const FlushDelay& range) noexcept {
 
 }  // namespace
 
-void FlushPacer::on_sample(TimePoint now, Duration cpu_time) noexcept {
-  const bool follows = sampled_at_ && now > *sampled_at_ && cpu_time >= cpu_time_;
+void FlushPacer::on_sample(TimePoint now, ThreadTime time) noexcept {
+  const bool follows =
+      sampled_at_ && now > *sampled_at_ && time.used >= time_.used && time.waited >= time_.waited;
   if (follows) {
     const Duration elapsed = now - *sampled_at_;
-    const double load = std::min(seconds(cpu_time - cpu_time_) / seconds(elapsed), 1.0);
+    const Duration used = time.used - time_.used;
+    const Duration available = std::max(elapsed - (time.waited - time_.waited), used);
+    const double load = available > 0us ? seconds(used) / seconds(available) : 0.0;
     // The weight of a sample grows with the time it covers: after a quiet while it says it all.
     load_ += (load - load_) * seconds(elapsed) / seconds(elapsed + kSmoothing);
     delay_ = delay_at(load_, range_);
   }
   sampled_at_ = now;
-  cpu_time_ = cpu_time;
+  time_ = time;
 }
 
 }  // namespace tayga::transport

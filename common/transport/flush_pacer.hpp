@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/base/time.hpp"
+#include "common/transport/thread_time.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -20,9 +21,11 @@ struct FlushDelay {
 ///
 /// What a write costs, it costs per write far more than per byte, so a busy relay carries several
 /// times as much when its children's chunks wait for each other; an idle one would only add
-/// latency. The thread's load, smoothed, is mapped in a straight line: kLoadLow and less of one
-/// core = min, kLoadHigh and more = max. More delay lowers the load, so the two settle where the
-/// line meets the cost; the smoothing is slow enough that they do not swing around it. Sans-IO.
+/// latency. The load is the share that the thread used of the processor time it could have had: a
+/// thread that is kept waiting by others is full when it has all that they leave. Smoothed, it is
+/// mapped in a straight line: kLoadLow and less = min, kLoadHigh and more = max. More delay lowers
+/// the load, so the two settle where the line meets the cost; the smoothing is slow enough that
+/// they do not swing around it. Sans-IO.
 class FlushPacer {
  public:
   static constexpr double kLoadLow = 0.30;
@@ -38,13 +41,13 @@ class FlushPacer {
   [[nodiscard]] bool wants_sample(TimePoint now) const noexcept {
     return !sampled_at_ || now - *sampled_at_ >= kSamplePeriod;
   }
-  /// `cpu_time` is the processor time that the loop's thread has used since it began. A sample that
-  /// goes back in either time, as from another thread, begins anew.
-  void on_sample(TimePoint now, Duration cpu_time) noexcept;
+  /// `time` is of the loop's thread. A sample that goes back in any of its times, as from another
+  /// thread, begins anew.
+  void on_sample(TimePoint now, ThreadTime time) noexcept;
 
   /// 0: what there is goes out at the end of the turn.
   [[nodiscard]] Duration delay() const noexcept { return delay_; }
-  /// Of one core, 0 to 1.
+  /// 0 to 1.
   [[nodiscard]] double load() const noexcept { return load_; }
 
  private:
@@ -52,7 +55,7 @@ class FlushPacer {
   Duration delay_;
   double load_ = 0;
   std::optional<TimePoint> sampled_at_;
-  Duration cpu_time_{0};  // at the last sample
+  ThreadTime time_;  // at the last sample
 };
 
 }  // namespace tayga::transport

@@ -5,20 +5,12 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
-#include <ctime>
 
 namespace tayga::transport {
 namespace {
 
 /// Who is due within this is served now: a wake-up costs more than the wait is worth.
 constexpr Duration kDueSlack = 500us;
-
-Duration thread_cpu_time() noexcept {
-  timespec used{};
-  (void)::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return std::chrono::duration_cast<Duration>(std::chrono::seconds{used.tv_sec} +
-                                              std::chrono::nanoseconds{used.tv_nsec});
-}
 
 }  // namespace
 
@@ -92,7 +84,7 @@ void TurnQueue::run_delayed() {
 /// Looks at the load once in a while; returns when the slice that begins now is used up.
 TimePoint TurnQueue::begin_slice() {
   const TimePoint now = async::Clock::now();
-  if (pacer_.wants_sample(now)) pacer_.on_sample(now, thread_cpu_time());
+  if (pacer_.wants_sample(now)) pacer_.on_sample(now, thread_clock_.read());
   return now + kTurnSlice;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/base/time.hpp"
 #include "common/transport/flush_pacer.hpp"
+#include "common/transport/thread_time.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -58,6 +59,7 @@ class TurnQueue : public std::enable_shared_from_this<TurnQueue> {
 
   boost::asio::any_io_executor executor_;
   FlushPacer pacer_;
+  ThreadClock thread_clock_;
   std::vector<std::weak_ptr<TurnTaker>> asked_;  // for the next round
   std::vector<std::weak_ptr<TurnTaker>> round_;  // being served
   std::size_t served_ = 0;                       // of round_

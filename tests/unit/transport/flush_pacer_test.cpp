@@ -14,24 +14,34 @@ constexpr FlushDelay kRange{0ms, 16ms};
 
 /// A loop whose load follows from the delay that the pacer gives it.
 struct Loop {
-  explicit Loop(FlushDelay range) : pacer{range} { pacer.on_sample(now, cpu); }
+  explicit Loop(FlushDelay range, double others = 0) : taken_by_others{others}, pacer{range} {
+    pacer.on_sample(now, time);
+  }
 
-  /// The delays that it was given in `time`, one a sample.
-  std::vector<Duration> run(Duration time, const std::function<double(Duration)>& load_at) {
+  /// The delays that it was given in `period`, one a sample.
+  std::vector<Duration> run(Duration period, const std::function<double(Duration)>& load_at) {
     std::vector<Duration> delays;
-    for (const TimePoint end = now + time; now < end;) {
+    for (const TimePoint end = now + period; now < end;) {
       const Duration step = FlushPacer::kSamplePeriod;
-      const double load = std::min(load_at(pacer.delay()), 1.0);
+      const double demand = load_at(pacer.delay());
+      const double share = std::min(demand, 1.0 - taken_by_others);
       now += step;
-      cpu += Duration{std::llround(load * static_cast<double>(step.count()))};
-      pacer.on_sample(now, cpu);
+      time.used += part_of(step, share);
+      // Who has work all the time waits all the time that others have; who has little, little.
+      time.waited += part_of(step, std::min(demand, 1.0) * taken_by_others);
+      pacer.on_sample(now, time);
       delays.push_back(pacer.delay());
     }
     return delays;
   }
 
+  static Duration part_of(Duration whole, double share) {
+    return Duration{std::llround(share * static_cast<double>(whole.count()))};
+  }
+
   TimePoint now{1h};
-  Duration cpu{5s};
+  ThreadTime time{5s, 3s};
+  double taken_by_others;
   FlushPacer pacer;
 };
 
@@ -110,6 +120,13 @@ TEST_CASE("a full core joins as many chunks as fit, so that it carries more") {
   CHECK(chunked(400, 16us)(delay) < 0.7);
 }
 
+TEST_CASE("a thread that others leave a third of the processor is full when it uses all of that") {
+  Loop starved{kRange, 0.66};
+  CHECK(starved.run(1s, constant(1.0)).back() == 16ms);
+  Loop quiet{kRange, 0.66};
+  CHECK(quiet.run(1s, constant(0.1)).back() == 0ms);
+}
+
 TEST_CASE("a fixed delay ignores the load") {
   Loop loop{FlushDelay::fixed(5ms)};
   for (const double load : {0.0, 0.5, 1.0}) {
@@ -121,16 +138,17 @@ TEST_CASE("samples that cannot follow each other begin anew and change nothing")
   Loop loop{kRange};
   (void)loop.run(5s, constant(0.5));
   const Duration before = loop.pacer.delay();
-  loop.pacer.on_sample(loop.now + 25ms, 1s);  // another thread's time
-  loop.pacer.on_sample(loop.now + 25ms, 2s);  // no time has passed
-  loop.pacer.on_sample(loop.now - 1s, 3s);
+  loop.pacer.on_sample(loop.now + 25ms, {1s, 1s});  // another thread's time
+  loop.pacer.on_sample(loop.now + 25ms, {2s, 1s});  // no time has passed
+  loop.pacer.on_sample(loop.now + 50ms, {2s, 0s});
+  loop.pacer.on_sample(loop.now - 1s, {3s, 1s});
   CHECK(loop.pacer.delay() == before);
 }
 
 TEST_CASE("one sample a period is enough, the first is wanted at once") {
   FlushPacer pacer{kRange};
   CHECK(pacer.wants_sample(TimePoint{1h}));
-  pacer.on_sample(TimePoint{1h}, 1s);
+  pacer.on_sample(TimePoint{1h}, {1s, 0s});
   CHECK_FALSE(pacer.wants_sample(TimePoint{1h + 24ms}));
   CHECK(pacer.wants_sample(TimePoint{1h + 25ms}));
 }

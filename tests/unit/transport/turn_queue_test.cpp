@@ -110,7 +110,8 @@ TEST_CASE("a taker that is gone is passed over, and one may be destroyed in anot
   takers[0]->then = [&] { takers[2].reset(); };
   takers[1].reset();
   f.io.run();
-  CHECK(log == Log{0, 3, 0, 3});
+  std::sort(log.begin(), log.end());  // of the two kinds of turns neither goes first
+  CHECK(log == Log{0, 0, 3, 3});
 }
 
 TEST_CASE("the delayed have their turn in order and not before the delay") {
