@@ -7,7 +7,7 @@
 #include "common/transport/quic/packet_sink.hpp"
 #include "common/transport/quic/streams.hpp"
 #include "common/transport/quic/udp_address.hpp"
-#include "common/transport/transport.hpp"
+#include "common/transport/session.hpp"
 
 #include <cstdint>
 #include <memory>
