@@ -10,7 +10,7 @@
 #include "common/crypto/key_file.hpp"
 #include "common/http/server.hpp"
 #include "common/log/log.hpp"
-#include "common/transport/tls/tls_transport.hpp"
+#include "common/transport/workers/worker_pool.hpp"
 #include "daemon/advertised.hpp"
 #include "daemon/control/control_client.hpp"
 #include "daemon/control/receipt_store.hpp"
@@ -50,8 +50,9 @@ constexpr Duration kHttpDrain = 500ms;
 constexpr Duration kOffersSettle = 3s;
 constexpr std::size_t kTasksMax = 16;
 
-transport::tls::TlsOptions transport_options(const DaemonConfig& config) {
-  transport::tls::TlsOptions options;
+peers::PeerTransportOptions transport_options(const DaemonConfig& config) {
+  peers::PeerTransportOptions options;
+  options.mode = config.peers_transport;
   options.sessions_max = std::max<std::size_t>(config.children_max + 64U, 128);
   return options;
 }
@@ -191,7 +192,8 @@ class App::Impl final : public control::ControlEvents, public peers::RelayEvents
   asio::io_context io_{1};
   std::unique_ptr<ingest::ObjectJournal> journal_;
   relay::Relay relay_;
-  std::unique_ptr<transport::Transport> transport_;
+  transport::workers::WorkerPool workers_;
+  peers::PeerTransport transport_;
   peers::RelayDriver driver_;
   control::ControlClient control_;
   std::optional<Publishing> publishing_;
@@ -217,9 +219,9 @@ App::Impl::Impl(DaemonConfig config)
       identity_{load_identity(config_.state_dir)},
       journal_{open_journal(config_.journal_path)},
       relay_{identity_, relay_limits(config_), Duration{10min}},
-      transport_{transport::tls::make_tls_transport(io_.get_executor(), identity_,
-                                                    transport_options(config_))},
-      driver_{io_.get_executor(), relay_, *transport_, *this,
+      workers_{io_.get_executor(), peers::worker_count(config_.peers_workers)},
+      transport_{peers::make_peer_transport(workers_, identity_, transport_options(config_))},
+      driver_{io_.get_executor(), relay_, *transport_.transport, *this,
               peers::RelayDriver::Options{.self = identity_.node_id(), .software = kSoftware}},
       control_{io_.get_executor(), identity_,
                control::ControlOptions{.join = config_.join,
@@ -256,13 +258,13 @@ void App::Impl::run() {
   raise_file_limit();
   if (auto problem = receipts_.open(config_.state_dir)) fail(ExitCode::failed, *problem);
   listen_all();
-  register_daemon_metrics(
-      metrics_, {relay_, driver_, control_, player_server_, ingest_ ? &*ingest_ : nullptr});
+  register_daemon_metrics(metrics_, {relay_, driver_, transport_.exchange.get(), control_,
+                                     player_server_, ingest_ ? &*ingest_ : nullptr});
   control_.set_profile(profile_of(config_, advertised_));
   control_.start();
   log::info("taygad is up", log::field("node", [&] { return to_string(identity_.node_id()); }),
             log::field("peers", [&] { return transport::to_string(peers_endpoint_); }),
-            log::field("orchestrator", config_.join.host));
+            log::field("workers", workers_.size()), log::field("orchestrator", config_.join.host));
   (void)tasks_.spawn(run_telemetry());
   (void)tasks_.spawn(receipts_.run());
   async::TaskGroup root{io_.get_executor(), "root", 1};
@@ -413,7 +415,8 @@ async::Task<admin::Answer> App::Impl::handle_admin(std::string command, boost::j
   // Round brackets: in curly ones a JSON value becomes an array of one element.
   if (command == "status") co_return boost::json::value(status_json(facts(), relay_, driver_));
   if (command == "peers") {
-    co_return boost::json::value(peers_json(relay_, driver_, async::Clock::now()));
+    co_return boost::json::value(
+        peers_json(relay_, driver_, *transport_.transport, async::Clock::now()));
   }
   if (command == "streams") co_return boost::json::value(streams_json(relay_));
   co_return admin::Failure{"unknown_command", "taygad knows no command '" + command + "'"};
@@ -429,6 +432,9 @@ DaemonFacts App::Impl::facts() const {
   facts.connected = control_.connected();
   if (!facts.connected) facts.connection_error = control_.last_error();
   facts.peers_listen = transport::to_string(peers_endpoint_);
+  if (transport_.transport->has(transport::Kind::quic)) facts.peers_protocols.emplace_back("udp");
+  if (transport_.transport->has(transport::Kind::tcp)) facts.peers_protocols.emplace_back("tcp");
+  facts.workers = workers_.size();
   if (serves_players_) facts.player_listen = to_text(player_server_.local_endpoint());
   facts.metrics_listen = to_text(metrics_server_.local_endpoint());
   for (const auto& endpoint : advertised_) {

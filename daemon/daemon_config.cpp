@@ -13,6 +13,7 @@ namespace {
 
 constexpr char kDefaultConfig[] = "/etc/tayga/taygad.toml";
 constexpr std::uint64_t kConfigSizeMax = 1024 * 1024;
+constexpr std::int64_t kWorkersMax = 64;
 
 struct FileText {
   std::string text;
@@ -85,6 +86,11 @@ void read_peers(config::Section section, DaemonConfig& out) {
                      "\"" + text + "\" is no ADDRESS:PORT, such as \"203.0.113.7:7410\"");
     }
   }
+  const std::string transport = section.choice("transport", "auto", {"auto", "quic", "tcp"});
+  if (transport == "quic") out.peers_transport = peers::TransportMode::quic;
+  if (transport == "tcp") out.peers_transport = peers::TransportMode::tcp;
+  out.peers_workers =
+      static_cast<unsigned>(section.integer("workers", 0, {.min = 0, .max = kWorkersMax}));
 }
 
 void read_limits(config::Section section, DaemonConfig& out) {

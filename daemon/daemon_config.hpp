@@ -4,6 +4,7 @@
 #include "common/log/log.hpp"
 #include "common/transport/session.hpp"
 #include "daemon/control/join_url.hpp"
+#include "daemon/peers/peer_transport.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -26,6 +27,8 @@ struct DaemonConfig {
 
   transport::Endpoint peers_listen;                  ///< 0.0.0.0:7410
   std::vector<transport::Endpoint> peers_advertise;  ///< empty = derived from peers_listen
+  peers::TransportMode peers_transport = peers::TransportMode::automatic;
+  unsigned peers_workers = 0;  ///< threads for sessions, the main one included; 0 = by the cores
 
   std::uint64_t upload_bps = 0;  ///< declared uplink for others; 0 = unknown
   std::uint32_t children_max = 64;

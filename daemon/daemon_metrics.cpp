@@ -2,9 +2,11 @@
 
 #include "daemon/telemetry.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace tayga {
 namespace {
@@ -24,6 +26,22 @@ void register_peers(metrics::Registry& registry, const MetricSources& from) {
                             [from] { return from.driver.traffic().sessions_refused; });
   registry.gauge_callback("tayga_peer_sessions", "Peer sessions that are up.",
                           [from] { return static_cast<double>(from.driver.peers().size()); });
+  const auto count_of = [from](transport::Kind kind) {
+    const std::vector<peers::PeerView> views = from.driver.peers();
+    const auto is_it = [kind](const peers::PeerView& view) { return view.transport == kind; };
+    return static_cast<double>(std::count_if(views.begin(), views.end(), is_it));
+  };
+  registry.gauge_callback("tayga_peer_sessions_quic", "Of them, those over QUIC.",
+                          [count_of] { return count_of(transport::Kind::quic); });
+  registry.gauge_callback("tayga_peer_sessions_tcp", "Of them, those over TCP.",
+                          [count_of] { return count_of(transport::Kind::tcp); });
+  if (from.exchange == nullptr) return;
+  registry.counter_callback("tayga_quic_handed_over_total",
+                            "QUIC packets that reached another worker than their own.",
+                            [exchange = from.exchange] { return exchange->handed_over(); });
+  registry.counter_callback("tayga_quic_hand_over_dropped_total",
+                            "QUIC packets that were dropped because a worker did not come to them.",
+                            [exchange = from.exchange] { return exchange->dropped(); });
 }
 
 void register_relay(metrics::Registry& registry, const MetricSources& from) {

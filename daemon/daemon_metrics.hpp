@@ -2,6 +2,7 @@
 
 #include "common/http/server.hpp"
 #include "common/metrics/registry.hpp"
+#include "common/transport/workers/datagram_exchange.hpp"
 #include "daemon/control/control_client.hpp"
 #include "daemon/core/relay.hpp"
 #include "daemon/ingest/ingest_handler.hpp"
@@ -12,6 +13,7 @@ namespace tayga {
 struct MetricSources {
   relay::Relay& relay;
   const peers::RelayDriver& driver;
+  const transport::workers::DatagramExchange* exchange;  ///< nullptr: no QUIC, or one worker
   const control::ControlClient& control;
   const http::Server& player_server;
   const ingest::IngestHandler* ingest;  ///< nullptr: not a gateway

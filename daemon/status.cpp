@@ -26,6 +26,13 @@ const char* to_string(transport::Kind kind) {
   return kind == transport::Kind::quic ? "quic" : "tcp";
 }
 
+/// What our own dials to the peer taught.
+json::object to_json(const transport::TransportChoice::Memory& memory, TimePoint now) {
+  return {{"reached_by", to_string(memory.reached_by)},
+          {"tried_first", to_string(memory.led_by)},
+          {"age_s", to_s(now - memory.since)}};
+}
+
 json::object to_json(const relay::RelayCounters& counters) {
   return {{"chunks_verified", counters.chunks_verified},
           {"chunks_bad", counters.chunks_bad},
@@ -65,10 +72,12 @@ json::object status_json(const DaemonFacts& facts, relay::Relay& relay,
         {"error", facts.connection_error}}},
       {"listen",
        {{"peers", facts.peers_listen},
+        {"peers_protocols", to_json(facts.peers_protocols)},
         {"player", facts.player_listen},
         {"metrics", facts.metrics_listen}}},
       {"advertised", to_json(facts.advertised)},
       {"sessions", driver.peers().size()},
+      {"workers", facts.workers},
       {"streams", relay.streams().size()},
       {"offered", to_json(facts.offered_streams)},
       {"traffic",
@@ -85,7 +94,7 @@ json::object status_json(const DaemonFacts& facts, relay::Relay& relay,
 }
 
 json::object peers_json(const relay::Relay& relay, const peers::RelayDriver& driver,
-                        TimePoint now) {
+                        const transport::DualTransport& transport, TimePoint now) {
   std::map<NodeId, relay::ChildStatus> children;
   for (const relay::ChildStatus& child : relay.children(now)) children.emplace(child.child, child);
   std::map<NodeId, unsigned> parent_stripes;
@@ -105,6 +114,10 @@ json::object peers_json(const relay::Relay& relay, const peers::RelayDriver& dri
       peer["queued_bytes"] = child->second.queued_bytes;
       peer["queued_ms"] = to_ms(child->second.queued_age);
       peer["dropped_bytes"] = child->second.dropped_bytes;
+    }
+    if (view.dialed) peer["dial_ms"] = to_ms(view.dial_time);
+    if (const auto memory = transport.memory_of(view.peer)) {
+      peer["remembered"] = to_json(*memory, now);
     }
     peers.push_back(std::move(peer));
   }

@@ -2,6 +2,7 @@
 
 #include "common/base/ids.hpp"
 #include "common/base/time.hpp"
+#include "common/transport/dual/dual_transport.hpp"
 #include "daemon/core/relay.hpp"
 #include "daemon/peers/relay_driver.hpp"
 
@@ -22,6 +23,8 @@ struct DaemonFacts {
   bool connected = false;        ///< to the orchestrator
   std::string connection_error;  ///< the last one; empty while connected
   std::string peers_listen;
+  std::vector<std::string> peers_protocols;  ///< "udp" (QUIC), "tcp"
+  unsigned workers = 1;                      ///< threads that carry peer sessions
   std::string player_listen;
   std::string metrics_listen;
   std::vector<std::string> advertised;
@@ -33,7 +36,7 @@ struct DaemonFacts {
 boost::json::object status_json(const DaemonFacts& facts, relay::Relay& relay,
                                 const peers::RelayDriver& driver);
 boost::json::object peers_json(const relay::Relay& relay, const peers::RelayDriver& driver,
-                               TimePoint now);
+                               const transport::DualTransport& transport, TimePoint now);
 boost::json::object streams_json(const relay::Relay& relay);
 
 }  // namespace tayga

@@ -66,8 +66,10 @@ void print_status(const json::object& status) {
   if (!text_of(listen.at("player")).empty()) {
     row("players", "http://" + text_of(listen.at("player")) + "/live/STREAM/master.m3u8");
   }
-  row("peers",
-      text_of(status.at("sessions")) + " sessions, " + text_of(status.at("streams")) + " streams");
+  row("peers", "at " + list_of(listen.at("peers_protocols")) + " " + text_of(listen.at("peers")) +
+                   ", " + text_of(status.at("sessions")) + " sessions on " +
+                   text_of(status.at("workers")) + " threads, " + text_of(status.at("streams")) +
+                   " streams");
   if (!status.at("offered").as_array().empty()) row("may publish", list_of(status.at("offered")));
   const json::object& traffic = status.at("traffic").as_object();
   row("traffic", size_of(traffic.at("peer_bytes_in")) + " in, " +
@@ -83,16 +85,27 @@ void print_status(const json::object& status) {
                       size_of(receipts.at("refused_bytes")) + " refused");
 }
 
+/// Why TCP carries, where it was not the owner's choice.
+std::string transport_note(const json::object& peer) {
+  const json::value* remembered = peer.if_contains("remembered");
+  if (remembered == nullptr || text_of(peer.at("transport")) != "tcp") return "";
+  const json::object& memory = remembered->as_object();
+  if (text_of(memory.at("reached_by")) != "tcp") return "";
+  const auto age_us = static_cast<std::int64_t>(number_of(memory.at("age_s"))) * 1'000'000;
+  return " (QUIC did not get through " + tayga::format_duration(tayga::Duration{age_us}) + " ago)";
+}
+
 void print_peers(const json::object& answer) {
   const json::array& peers = answer.at("peers").as_array();
   if (peers.empty()) std::puts("no peer sessions");
   for (const json::value& entry : peers) {
     const json::object& peer = entry.as_object();
-    std::printf("%s  %s %s, rtt %s, %s in, %s out, %s stripes from it, %s to it\n",
+    std::printf("%s  %s%s %s, rtt %s, %s in, %s out, %s stripes from it, %s to it\n",
                 text_of(peer.at("node")).c_str(), text_of(peer.at("transport")).c_str(),
-                text_of(peer.at("address")).c_str(), ms_of(peer.at("rtt_ms")).c_str(),
-                size_of(peer.at("bytes_in")).c_str(), size_of(peer.at("bytes_out")).c_str(),
-                text_of(peer.at("stripes_from")).c_str(), text_of(peer.at("stripes_to")).c_str());
+                transport_note(peer).c_str(), text_of(peer.at("address")).c_str(),
+                ms_of(peer.at("rtt_ms")).c_str(), size_of(peer.at("bytes_in")).c_str(),
+                size_of(peer.at("bytes_out")).c_str(), text_of(peer.at("stripes_from")).c_str(),
+                text_of(peer.at("stripes_to")).c_str());
   }
 }
 

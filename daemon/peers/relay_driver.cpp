@@ -4,6 +4,7 @@
 #include "common/base/encoding.hpp"
 #include "common/base/overloaded.hpp"
 #include "common/log/log.hpp"
+#include "common/transport/dual/dial_race.hpp"
 #include "daemon/control/peer_codec.hpp"
 
 #include <algorithm>
@@ -15,6 +16,21 @@ namespace {
 
 constexpr std::size_t kSurplusMax = 64;
 constexpr Duration kCloseTimeout = 1s;
+constexpr std::size_t kAddressesMax = 8;  ///< of one peer that a dial tries
+/// Of an address over the next one: longer than a handshake over TCP where UDP does not pass.
+constexpr Duration kAddressHeadStart = 600ms;
+
+/// An exception from an action must not leave the driver deaf for all that follows.
+class Performing {
+ public:
+  explicit Performing(bool& flag) : flag_{flag} { flag_ = true; }
+  ~Performing() { flag_ = false; }
+  Performing(const Performing&) = delete;
+  Performing& operator=(const Performing&) = delete;
+
+ private:
+  bool& flag_;
+};
 
 relay::LossReason to_loss(transport::CloseInfo::Reason reason) noexcept {
   switch (reason) {
@@ -37,8 +53,11 @@ relay::LossReason to_loss(transport::CloseInfo::Reason reason) noexcept {
 /// One peer session with what the driver knows of it.
 class RelayDriver::Link final : public transport::SessionHandler {
  public:
-  Link(RelayDriver& driver, std::unique_ptr<transport::Session> session)
-      : driver_{driver}, session_{std::move(session)}, since_{async::Clock::now()} {}
+  Link(RelayDriver& driver, std::unique_ptr<transport::Session> session, Duration dial_time)
+      : driver_{driver},
+        session_{std::move(session)},
+        since_{async::Clock::now()},
+        dial_time_{dial_time} {}
 
   void start() { session_->start(*this); }
   void send(const relay::PeerMessage& message) {
@@ -69,6 +88,7 @@ class RelayDriver::Link final : public transport::SessionHandler {
   [[nodiscard]] transport::Session& session() noexcept { return *session_; }
   [[nodiscard]] const transport::Session& session() const noexcept { return *session_; }
   [[nodiscard]] TimePoint since() const noexcept { return since_; }
+  [[nodiscard]] Duration dial_time() const noexcept { return dial_time_; }
   [[nodiscard]] bool is_up() const noexcept { return up_; }
   [[nodiscard]] bool is_closing() const noexcept { return closing_; }
   void set_up(bool up) noexcept { up_ = up; }
@@ -101,6 +121,7 @@ class RelayDriver::Link final : public transport::SessionHandler {
   RelayDriver& driver_;
   std::unique_ptr<transport::Session> session_;
   TimePoint since_;
+  Duration dial_time_;
   bool up_ = false;        // hello exchanged on this session
   bool known_up_ = false;  // the relay believes that the peer is up, by this session or its last
   bool closing_ = false;
@@ -115,6 +136,7 @@ RelayDriver::RelayDriver(boost::asio::any_io_executor executor, relay::Relay& re
       options_{std::move(options)},
       timer_{executor},
       ping_timer_{executor},
+      hello_timer_{executor},
       settled_{executor},
       dials_{executor, "dials", options_.dials_max} {
   on_ping_time();
@@ -127,8 +149,9 @@ relay::Now RelayDriver::now() noexcept {
 }
 
 Result<transport::Endpoint> RelayDriver::listen(const transport::Endpoint& local) {
-  return transport_.listen(
-      local, [this](std::unique_ptr<transport::Session> session) { adopt(std::move(session)); });
+  return transport_.listen(local, [this](std::unique_ptr<transport::Session> session) {
+    adopt(std::move(session), Duration{0});
+  });
 }
 
 void RelayDriver::set_network(const NetworkId& network) {
@@ -147,9 +170,10 @@ void RelayDriver::set_addresses(const StreamId& stream,
 
 void RelayDriver::perform() {
   if (performing_) return;  // the outer call drains what this input added
-  performing_ = true;
-  while (auto action = relay_.poll_action()) perform_one(std::move(*action));
-  performing_ = false;
+  {
+    const Performing performing{performing_};
+    while (auto action = relay_.poll_action()) perform_one(std::move(*action));
+  }
   if (draining_) settled_.pulse();
   arm_timer();
 }
@@ -199,21 +223,46 @@ void RelayDriver::on_timer() {
 void RelayDriver::on_ping_time() {
   if (stopping_) return;  // it was due already when shutdown() cancelled it
   ++ping_nonce_;
-  const TimePoint at = async::Clock::now();
   for (auto& [peer, link] : links_) {
-    if (link->is_up()) {
-      link->send(relay::Ping{ping_nonce_});
-    } else if (at - link->since() > options_.hello_timeout) {
-      link->close("no hello in time");
-    }
-  }
-  for (auto& link : surplus_) {
-    if (at - link->since() > options_.hello_timeout) link->close("surplus session");
+    if (link->is_up()) link->send(relay::Ping{ping_nonce_});
   }
   ping_timer_.expires_after(options_.ping_interval);
   ping_timer_.async_wait([this](error_code ec) {
     if (!ec) on_ping_time();
   });
+}
+
+void RelayDriver::arm_hello_timer() {
+  if (hello_armed_ || stopping_) return;
+  std::optional<TimePoint> first;
+  const auto look = [&](const Link& link) {
+    if (link.is_up() || link.is_closing()) return;
+    if (!first || link.since() < *first) first = link.since();
+  };
+  for (const auto& [peer, link] : links_) look(*link);
+  for (const auto& link : surplus_) look(*link);
+  if (!first) return;
+  hello_armed_ = true;
+  hello_timer_.expires_at(async::Clock::to_steady(*first + options_.hello_timeout));
+  hello_timer_.async_wait([this](error_code ec) {
+    if (ec) return;
+    hello_armed_ = false;
+    close_silent_links();
+    arm_hello_timer();
+  });
+}
+
+void RelayDriver::close_silent_links() {
+  const TimePoint at = async::Clock::now();
+  const auto is_late = [&](const Link& link) {
+    return !link.is_up() && !link.is_closing() && at - link.since() >= options_.hello_timeout;
+  };
+  for (auto& [peer, link] : links_) {
+    if (is_late(*link)) link->close("no hello in time");
+  }
+  for (auto& link : surplus_) {
+    if (is_late(*link)) link->close("surplus session");
+  }
 }
 
 std::vector<transport::Endpoint> RelayDriver::addresses_of(const NodeId& peer) const {
@@ -222,6 +271,7 @@ std::vector<transport::Endpoint> RelayDriver::addresses_of(const NodeId& peer) c
     const auto found = nodes.find(peer);
     if (found == nodes.end()) continue;
     for (const transport::Endpoint& endpoint : found->second) {
+      if (all.size() == kAddressesMax) return all;
       if (std::find(all.begin(), all.end(), endpoint) == all.end()) all.push_back(endpoint);
     }
   }
@@ -241,25 +291,37 @@ void RelayDriver::dial(const NodeId& peer) {
   }
 }
 
-async::Task<void> RelayDriver::run_dial(NodeId peer, std::vector<transport::Endpoint> endpoints) {
-  std::unique_ptr<transport::Session> session;
-  error_code last = transport::TransportErrc::connect_failed;
-  for (const transport::Endpoint& endpoint : endpoints) {
-    auto dialed = co_await transport_.connect(endpoint, peer, options_.dial_timeout);
-    if (dialed) {
-      session = std::move(*dialed);
-      break;
-    }
-    last = dialed.error();
+async::Task<Result<std::unique_ptr<transport::Session>>> RelayDriver::dial_address(
+    transport::Transport& transport, transport::Endpoint endpoint, NodeId peer, Duration timeout) {
+  auto dialed = co_await transport.connect(endpoint, peer, timeout);
+  if (!dialed) {
     log::debug("dial failed", log::field("peer", [&] { return short_string(peer); }),
                log::field("endpoint", [&] { return transport::to_string(endpoint); }),
-               log::field("error", last));
-    if (stopping_) co_return;
+               log::field("error", dialed.error()));
+  }
+  co_return dialed;
+}
+
+async::Task<void> RelayDriver::run_dial(NodeId peer, std::vector<transport::Endpoint> endpoints) {
+  const TimePoint began = async::Clock::now();
+  std::unique_ptr<transport::Session> session;
+  if (!endpoints.empty()) {
+    std::vector<transport::DialWay> ways;
+    for (const transport::Endpoint& endpoint : endpoints) {
+      ways.emplace_back([this, endpoint, peer](Duration left) {
+        return dial_address(transport_, endpoint, peer, std::min(left, options_.dial_timeout));
+      });
+    }
+    const auto later_ways = static_cast<Duration::rep>(ways.size() - 1);
+    const Duration limit = options_.dial_timeout + later_ways * kAddressHeadStart;
+    auto race = transport::run_dial_race(executor_, std::move(ways), kAddressHeadStart, limit);
+    transport::DialOutcome outcome = co_await std::move(race);
+    if (outcome.session) session = std::move(*outcome.session);
   }
   dialing_.erase(peer);
   if (stopping_) co_return;
   if (session) {
-    adopt(std::move(session));
+    adopt(std::move(session), async::Clock::now() - began);
     co_return;
   }
   if (endpoints.empty()) {
@@ -270,13 +332,13 @@ async::Task<void> RelayDriver::run_dial(NodeId peer, std::vector<transport::Endp
   input([&](relay::Relay& relay, relay::Now at) { relay.on_connect_failed(peer, at); });
 }
 
-void RelayDriver::adopt(std::unique_ptr<transport::Session> session) {
+void RelayDriver::adopt(std::unique_ptr<transport::Session> session, Duration dial_time) {
   const NodeId peer = session->peer();
   if (stopping_ || !network_) {
     ++ended_.sessions_refused;
     return;  // destroyed here: closes at once
   }
-  auto link = std::make_unique<Link>(*this, std::move(session));
+  auto link = std::make_unique<Link>(*this, std::move(session), dial_time);
   if (const auto found = links_.find(peer); found != links_.end()) {
     Link& old = *found->second;
     // When both ends dial at the same time each sees two sessions: both must keep the same one, the
@@ -293,6 +355,7 @@ void RelayDriver::adopt(std::unique_ptr<transport::Session> session) {
       ++ended_.sessions_refused;
       retire(std::move(link));
       surplus_.back()->start();
+      arm_hello_timer();
       return;
     }
     // The relay goes on believing that the peer is up: the new session says hello, or ends, and
@@ -312,6 +375,7 @@ void RelayDriver::adopt(std::unique_ptr<transport::Session> session) {
   hello.software = options_.software;
   hello.network = *network_;
   added.send(hello);
+  arm_hello_timer();
 }
 
 void RelayDriver::retire(std::unique_ptr<Link> link) {
@@ -380,6 +444,7 @@ async::Task<void> RelayDriver::shutdown(Duration grace) {
   }
   stopping_ = true;
   ping_timer_.cancel();
+  hello_timer_.cancel();
   for (auto& [peer, link] : links_) link->close("shutting down");
   const TimePoint close_end = async::Clock::now() + kCloseTimeout;
   while (!links_.empty() || !surplus_.empty()) {
@@ -401,7 +466,7 @@ std::vector<PeerView> RelayDriver::peers() const {
     if (!link->is_up()) continue;
     const transport::Session& session = link->session();
     views.push_back({peer, session.side() == transport::Side::dialer, session.kind(),
-                     session.remote_endpoint(), link->since(), session.stats()});
+                     session.remote_endpoint(), link->since(), link->dial_time(), session.stats()});
   }
   return views;
 }

@@ -34,6 +34,7 @@ struct PeerView {
   transport::Kind transport = transport::Kind::tcp;
   transport::Endpoint remote;
   TimePoint since;
+  Duration dial_time{0};  ///< from the wish to connect to the proven session; 0 = it dialed us
   transport::SessionStats stats;
 };
 
@@ -55,7 +56,7 @@ class RelayDriver {
     NodeId self;
     std::string software;
     std::size_t dials_max = 64;
-    Duration dial_timeout = 5s;
+    Duration dial_timeout = 5s;   ///< of one address; several are tried one shortly after another
     Duration ping_interval = 5s;  ///< a quiet link is heard before kSessionIdleMax
     Duration hello_timeout = 5s;  ///< a peer that proves a key but says nothing is closed
   };
@@ -97,14 +98,18 @@ class RelayDriver {
   void on_timer();
   void dial(const NodeId& peer);
   async::Task<void> run_dial(NodeId peer, std::vector<transport::Endpoint> endpoints);
+  static async::Task<Result<std::unique_ptr<transport::Session>>> dial_address(
+      transport::Transport& transport, transport::Endpoint endpoint, NodeId peer, Duration timeout);
   [[nodiscard]] std::vector<transport::Endpoint> addresses_of(const NodeId& peer) const;
-  void adopt(std::unique_ptr<transport::Session> session);
+  void adopt(std::unique_ptr<transport::Session> session, Duration dial_time);
   void retire(std::unique_ptr<Link> link);
   void on_link_hello(Link& link, const relay::Hello& hello);
   void on_link_closed(Link& link, const transport::CloseInfo& info);
   void count_ended(const Link& link);
   void forget(Link& link);
   void on_ping_time();
+  void arm_hello_timer();
+  void close_silent_links();
 
   boost::asio::any_io_executor executor_;
   relay::Relay& relay_;
@@ -121,6 +126,8 @@ class RelayDriver {
   std::optional<TimePoint> armed_;
   boost::asio::steady_timer ping_timer_;
   std::uint64_t ping_nonce_ = 0;
+  boost::asio::steady_timer hello_timer_;
+  bool hello_armed_ = false;
   async::Event settled_;  ///< pulsed after every input while shutting down
   bool performing_ = false;
   bool draining_ = false;
