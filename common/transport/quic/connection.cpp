@@ -17,6 +17,10 @@ constexpr std::uint64_t kStreamsMax = 256;
 /// Application error codes; 0 = in order.
 constexpr std::uint64_t kRefused = 1;
 constexpr std::uint64_t kAbandoned = 2;
+/// Set when a packet was authentic: the library's decrypt callback has no pointer of ours, and it
+/// says nothing of packets that it drops.
+thread_local bool packet_decrypted = false;
+
 std::uint64_t to_ns(Duration d) noexcept {
   return static_cast<std::uint64_t>(d.count()) * 1000U;
 }
@@ -92,6 +96,24 @@ struct Connection::Callbacks {
     self.owner_.remove_id(id);
     return self.admit(FloodGuard::Kind::connection_id) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
   }
+  static int decrypt(std::uint8_t* out, const ngtcp2_crypto_aead* aead,
+                     const ngtcp2_crypto_aead_ctx* context, const std::uint8_t* in,
+                     std::size_t in_size, const std::uint8_t* nonce, std::size_t nonce_size,
+                     const std::uint8_t* extra, std::size_t extra_size) {
+    const int result = ngtcp2_crypto_decrypt_cb(out, aead, context, in, in_size, nonce, nonce_size,
+                                                extra, extra_size);
+    if (result == 0) packet_decrypted = true;
+    return result;
+  }
+  static int update_key(ngtcp2_conn* conn, std::uint8_t* rx_secret, std::uint8_t* tx_secret,
+                        ngtcp2_crypto_aead_ctx* rx_context, std::uint8_t* rx_iv,
+                        ngtcp2_crypto_aead_ctx* tx_context, std::uint8_t* tx_iv,
+                        const std::uint8_t* rx_now, const std::uint8_t* tx_now, std::size_t size,
+                        void* user) {
+    if (!of(user).admit(FloodGuard::Kind::key_update)) return NGTCP2_ERR_CALLBACK_FAILURE;
+    return ngtcp2_crypto_update_key_cb(conn, rx_secret, tx_secret, rx_context, rx_iv, tx_context,
+                                       tx_iv, rx_now, tx_now, size, user);
+  }
   static int handshake_completed(ngtcp2_conn*, void* user) {
     return of(user).on_handshake_completed();
   }
@@ -126,9 +148,6 @@ struct Connection::Callbacks {
   static int stop_sending(ngtcp2_conn*, std::int64_t, std::uint64_t, void* user, void*) {
     return of(user).refuse("the peer stopped a stream");
   }
-  static int path_challenge(ngtcp2_conn* conn, std::uint8_t* data, void* user) {
-    return ngtcp2_crypto_get_path_challenge_data_cb(conn, data, user);
-  }
 
   static ngtcp2_callbacks make() {
     ngtcp2_callbacks c{};
@@ -136,14 +155,14 @@ struct Connection::Callbacks {
     c.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
     c.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
     c.encrypt = ngtcp2_crypto_encrypt_cb;
-    c.decrypt = ngtcp2_crypto_decrypt_cb;
+    c.decrypt = decrypt;
     c.hp_mask = ngtcp2_crypto_hp_mask_cb;
     c.recv_retry = ngtcp2_crypto_recv_retry_cb;
-    c.update_key = ngtcp2_crypto_update_key_cb;
+    c.update_key = update_key;
     c.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
     c.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
     c.version_negotiation = ngtcp2_crypto_version_negotiation_cb;
-    c.get_path_challenge_data = path_challenge;
+    c.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb;
     c.rand = rand;
     c.get_new_connection_id = new_connection_id;
     c.remove_connection_id = remove_connection_id;
@@ -165,6 +184,7 @@ Connection::Connection(const Setup& setup, Side side)
       owner_{*setup.owner},
       side_{side},
       first_path_{setup.path},
+      last_remote_{setup.path.remote},
       now_{setup.now},
       last_heard_{setup.now},
       progress_at_{setup.now} {
@@ -340,6 +360,7 @@ void Connection::on_packet(const UdpPath& path, ByteView packet, TimePoint now) 
   const ngtcp2_path at = to_path(where);
   const ngtcp2_pkt_info info{};
   packet_was_useful_ = false;
+  packet_decrypted = false;
   const std::uint64_t ts = timestamp(now);
   const int result =
       ngtcp2_conn_read_pkt(conn_.get(), &at, &info, as_uchar(packet), packet.size(), ts);
@@ -347,14 +368,23 @@ void Connection::on_packet(const UdpPath& path, ByteView packet, TimePoint now) 
   if (ending_) return want_write();
   if (result != 0) return on_read_error(result);
   stats_.bytes_in += packet.size();
+  if (packet_decrypted) on_authentic_packet(path);
+  if (phase_ != Phase::finished) want_write();
+}
+
+/// What others made up, or repeat, may not keep a dead peer alive nor count against a living one.
+void Connection::on_authentic_packet(const UdpPath& path) {
   last_heard_ = now_;
   if (!established_) establish();
   if (side_ == Side::dialer && established_) {
     if (auto ticket = handshaker_->take_ticket()) owner_.on_ticket(peer_, std::move(*ticket));
   }
-  count_idle_packet(now_);
+  if (!(path.remote == last_remote_)) {
+    last_remote_ = path.remote;
+    if (!admit(FloodGuard::Kind::path_probe)) return;
+  }
+  count_idle_packet();
   unblock();
-  if (phase_ != Phase::finished) want_write();
 }
 
 void Connection::on_read_error(int code) {
@@ -408,6 +438,7 @@ void Connection::establish() {
     }
     control_.open(id);
     control_in_.id = id;
+    control_announced_ = false;
   }
   owner_.on_established(*this);
 }
@@ -429,11 +460,8 @@ bool Connection::admit(FloodGuard::Kind kind) {
 
 /// A packet that brought no data and acknowledged none is legal, and costs us as much as one that
 /// did.
-void Connection::count_idle_packet(TimePoint now) {
-  if (packet_was_useful_ || !established_) return;
-  if (!guard_.admit(FloodGuard::Kind::idle_packet, now)) {
-    (void)refuse(to_string(FloodGuard::Kind::idle_packet));
-  }
+void Connection::count_idle_packet() {
+  if (!packet_was_useful_ && established_) (void)admit(FloodGuard::Kind::idle_packet);
 }
 
 int Connection::on_stream_opened(std::int64_t stream) {

@@ -144,7 +144,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void on_read_error(int code);
   int on_handshake_completed();
   void establish();
-  void count_idle_packet(TimePoint now);
+  void on_authentic_packet(const UdpPath& path);
+  void count_idle_packet();
   [[nodiscard]] bool admit(FloodGuard::Kind kind);
 
   // Writing.
@@ -172,6 +173,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   ConnectionOwner& owner_;
   const Side side_;
   UdpPath first_path_;
+  UdpAddress last_remote_;
   std::unique_ptr<Handshaker> handshaker_;
   ngtcp2_crypto_conn_ref conn_ref_{};
   std::unique_ptr<ngtcp2_conn, Deleter> conn_;
@@ -204,6 +206,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::vector<std::unique_ptr<InStream>> in_;
   bool holds_input_ = false;
   OutStream control_;
+  bool control_announced_ = true;  // false: the peer does not know the stream that it answers on
   std::vector<std::unique_ptr<OutStream>> media_;
   RingQueue<OutStream*> ready_;  // media streams with unsent bytes, not blocked
   std::vector<OutStream*> blocked_;

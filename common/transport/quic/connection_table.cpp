@@ -82,10 +82,12 @@ ConnectionId ConnectionTable::make_connection_id() {
 
 void ConnectionTable::add_id(const ConnectionId& id, Connection& connection) {
   ids_[id] = &connection;
+  last_found_ = nullptr;
 }
 
 void ConnectionTable::remove_id(const ConnectionId& id) {
   ids_.erase(id);
+  last_found_ = nullptr;
 }
 
 void ConnectionTable::make_reset_token(const ConnectionId& id, std::uint8_t* token) {
@@ -123,7 +125,7 @@ void ConnectionTable::on_ticket(const NodeId& peer, Bytes ticket) {
 void ConnectionTable::on_finished(Connection& connection, Bytes farewell) {
   const std::shared_ptr<Connection> self = connection.shared_from_this();
   timers_.remove(connection);
-  for (const ConnectionId& id : connection.ids()) ids_.erase(id);
+  for (const ConnectionId& id : connection.ids()) remove_id(id);
   const auto remote = by_remote_.find(to_key(connection.first_path().remote));
   if (remote != by_remote_.end() && remote->second == &connection) by_remote_.erase(remote);
   connections_.erase(&connection);
@@ -219,9 +221,15 @@ void ConnectionTable::on_packet(const UdpPath& path, ByteView packet, TimePoint 
     return;
   }
   if (decoded != 0) return;
-  const auto found = ids_.find(ConnectionId::from(ids.dcid, ids.dcidlen));
-  if (found != ids_.end()) {
-    const std::shared_ptr<Connection> connection = found->second->shared_from_this();
+  // Packets of one connection arrive side by side.
+  const ConnectionId id = ConnectionId::from(ids.dcid, ids.dcidlen);
+  if (last_found_ == nullptr || !(last_id_ == id)) {
+    const auto found = ids_.find(id);
+    last_found_ = found == ids_.end() ? nullptr : found->second;
+    last_id_ = id;
+  }
+  if (last_found_ != nullptr) {
+    const std::shared_ptr<Connection> connection = last_found_->shared_from_this();
     return connection->on_packet(path, packet, now_);
   }
   ++counters_.strangers;

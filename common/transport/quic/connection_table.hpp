@@ -145,6 +145,8 @@ class ConnectionTable final : private ConnectionOwner {
 
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
   std::unordered_map<ConnectionId, Connection*, ConnectionIdHash> ids_;
+  ConnectionId last_id_;  // of the last packet, and whose it was
+  Connection* last_found_ = nullptr;
   std::unordered_map<std::string, Connection*> by_remote_;  // where a stateless reset comes from
   std::size_t session_count_ = 0;
   TimerHeap<Connection> timers_;

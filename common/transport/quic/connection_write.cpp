@@ -12,7 +12,7 @@ namespace {
 /// Flows of one connection that have a stream of their own at a time.
 constexpr std::size_t kFlowStreamsMax = 64;
 /// Media written and not acknowledged, or about to be: then no more is taken from the handler.
-constexpr std::size_t kHeldMediaMax = 2 * 1024 * 1024;
+constexpr std::size_t kHeldMediaMax = 1024 * 1024;
 constexpr std::size_t kReasonMax = 256;
 constexpr Duration kCloseDeadline = 750ms;
 constexpr std::size_t kGatherMax = 16;
@@ -158,7 +158,7 @@ Connection::Step Connection::write_packet(PacketSink& sink, std::uint64_t ts) {
         ngtcp2_conn_writev_stream(conn_.get(), &path.path, &info, packet.data(), packet.size(),
                                   &taken, NGTCP2_WRITE_STREAM_FLAG_MORE,
                                   stream == nullptr ? -1 : stream->id(), data.data(), count, ts);
-    if (stream != nullptr && taken > 0) on_written(*stream, static_cast<std::size_t>(taken));
+    if (stream != nullptr && taken >= 0) on_written(*stream, static_cast<std::size_t>(taken));
     if (size == NGTCP2_ERR_WRITE_MORE) continue;
     if (stream != nullptr &&
         (size == NGTCP2_ERR_STREAM_DATA_BLOCKED || size == NGTCP2_ERR_STREAM_SHUT_WR ||
@@ -180,7 +180,8 @@ Connection::Step Connection::write_packet(PacketSink& sink, std::uint64_t ts) {
 }
 
 OutStream* Connection::next_stream() {
-  if (control_.is_open() && control_.unsent() > 0 && !control_.blocked) return &control_;
+  const bool has_control = control_.unsent() > 0 || !control_announced_;
+  if (control_.is_open() && has_control && !control_.blocked) return &control_;
   if (!flush_due_ || phase_ != Phase::open) return nullptr;
   while (!ready_.empty()) {
     OutStream* const stream = ready_.front();
@@ -193,7 +194,11 @@ OutStream* Connection::next_stream() {
 
 void Connection::on_written(OutStream& stream, std::size_t size) {
   stream.on_written(size);
-  if (&stream != &control_) unsent_media_ -= size;
+  if (&stream == &control_) {
+    control_announced_ = true;
+  } else {
+    unsent_media_ -= size;
+  }
 }
 
 void Connection::on_blocked(OutStream& stream) {

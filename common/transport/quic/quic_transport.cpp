@@ -7,12 +7,12 @@
 #include "common/transport/flush_pacer.hpp"
 #include "common/transport/quic/connection_table.hpp"
 #include "common/transport/quic/udp_socket.hpp"
+#include "common/transport/thread_time.hpp"
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <time.h>
 
 #include <algorithm>
 #include <unordered_map>
@@ -30,13 +30,6 @@ constexpr int kReceivesPerWake = 4;
 constexpr Duration kDrainSlice = 1ms;
 /// Sockets that dials have left from; the oldest is closed beyond that.
 constexpr std::size_t kDialSocketsMax = 4;
-
-Duration thread_cpu_time() noexcept {
-  timespec used{};
-  if (::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) != 0) return Duration{0};
-  return std::chrono::duration_cast<Duration>(std::chrono::seconds{used.tv_sec} +
-                                              std::chrono::nanoseconds{used.tv_nsec});
-}
 
 ConnectionTable::Options table_options(const QuicOptions& options, const SharedSecrets& secrets) {
   ConnectionTable::Options result;
@@ -135,6 +128,7 @@ class Shell final : public std::enable_shared_from_this<Shell>, private Connecti
   const QuicOptions options_;
   const std::shared_ptr<const SharedSecrets> secrets_;
   FlushPacer pacer_;
+  ThreadClock thread_clock_;
   std::vector<std::unique_ptr<Port>> ports_;
   UdpReceiver receiver_;
   UdpSender sender_;
@@ -393,7 +387,7 @@ void Shell::on_timer() {
 
 void Shell::sample_load(TimePoint now) {
   if (!pacer_.wants_sample(now)) return;
-  pacer_.on_sample(now, thread_cpu_time());
+  pacer_.on_sample(now, thread_clock_.read());
   table_.set_flush_delay(pacer_.delay());
 }
 
