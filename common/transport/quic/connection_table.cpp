@@ -32,6 +32,19 @@ boost::asio::ip::address to_ip(const UdpAddress& address) {
   return address.endpoint().address;
 }
 
+std::uint64_t random_word() noexcept {
+  std::uint64_t word = 0;
+  crypto::random_bytes(std::as_writable_bytes(std::span{&word, 1}));
+  return word;
+}
+
+/// After a restart all of a network's children may come back at once, and are welcome.
+PrefixRate::Rate handshake_rate(const ConnectionTable::Options& options) {
+  constexpr std::size_t kBurstMin = 64;
+  return {options.handshakes_per_prefix,
+          static_cast<std::uint32_t>(std::max(options.sessions_max, kBurstMin))};
+}
+
 }  // namespace
 
 bool ConnectionTable::AnswerBudget::take(TimePoint now) noexcept {
@@ -50,6 +63,7 @@ ConnectionTable::ConnectionTable(const Options& options,
       sink_{sink},
       events_{events},
       half_open_{options.half_open_max, options.half_open_per_prefix_max},
+      rate_{handshake_rate(options), random_word()},
       retry_{options_.token_key} {}
 
 ConnectionTable::~ConnectionTable() {
@@ -293,7 +307,8 @@ void ConnectionTable::on_initial(const ngtcp2_pkt_hd& header, const UdpPath& pat
 void ConnectionTable::accept(const ngtcp2_pkt_hd& header, const std::optional<ngtcp2_cid>& original,
                              const UdpPath& path, ByteView packet, TimePoint now) {
   const boost::asio::ip::address address = to_ip(path.remote);
-  if (session_count_ >= options_.sessions_max || !half_open_.admit(address)) {
+  if (session_count_ >= options_.sessions_max || !rate_.admit(address, now) ||
+      !half_open_.admit(address)) {
     ++counters_.handshakes_refused;
     return answer_close(header, NGTCP2_CONNECTION_REFUSED, path, now);
   }

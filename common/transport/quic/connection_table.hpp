@@ -2,6 +2,7 @@
 
 #include "common/base/ring_queue.hpp"
 #include "common/transport/half_open_limit.hpp"
+#include "common/transport/prefix_rate.hpp"
 #include "common/transport/quic/connection.hpp"
 #include "common/transport/quic/packet_sink.hpp"
 #include "common/transport/quic/retry_guard.hpp"
@@ -55,6 +56,7 @@ class ConnectionTable final : private ConnectionOwner {
     std::size_t sessions_max = 256;
     std::size_t half_open_max = 256;
     std::size_t half_open_per_prefix_max = 32;
+    std::uint32_t handshakes_per_prefix = 64;  ///< per second; sessions_max may come at once
     std::size_t retry_above = 32;
     unsigned worker = 0;
     unsigned worker_count = 1;
@@ -138,6 +140,7 @@ class ConnectionTable final : private ConnectionOwner {
   PacketSink& sink_;
   ConnectionTableEvents& events_;
   HalfOpenLimit half_open_;
+  PrefixRate rate_;
   RetryGuard retry_;
   TicketCache tickets_;
   bool accepting_ = false;

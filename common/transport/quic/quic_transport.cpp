@@ -44,6 +44,7 @@ ConnectionTable::Options table_options(const QuicOptions& options, const SharedS
   result.sessions_max = options.sessions_max;
   result.half_open_max = options.half_open_max;
   result.half_open_per_prefix_max = options.half_open_per_prefix_max;
+  result.handshakes_per_prefix = options.handshakes_per_prefix;
   result.retry_above = options.retry_above;
   result.worker = options.place.index;
   result.worker_count = std::max(1U, options.place.count);

@@ -35,14 +35,16 @@ struct QuicOptions {
   std::size_t sessions_max = 256;
   std::size_t half_open_max = 256;
   std::size_t half_open_per_prefix_max = 32;  ///< per IPv4 /24 or IPv6 /48
+  /// Of one prefix, per second; sessions_max of them, at least 64, may come at once.
+  std::uint32_t handshakes_per_prefix = 64;
   /// Half-open handshakes above which a stranger must first prove its address (stateless retry).
   std::size_t retry_above = 32;
   Duration handshake_timeout = 5s;
-  std::size_t flush_bytes = 16 * 1024;  ///< a child is written to at this many queued bytes ...
-  FlushDelay flush_delay;               ///< ... or after this long, which follows our load
-  Duration idle_max = kSessionIdleMax;  ///< a session that hears nothing for so long is closed
-  Duration keep_alive = 5s;             ///< a quiet path is kept open in NATs and alive
-  Duration stall_max = 10s;             ///< a peer that takes nothing of what waits is closed
+  std::size_t flush_bytes = 16 * 1024;    ///< a child is written to at this many queued bytes ...
+  FlushDelay flush_delay;                 ///< ... or after this long, which follows our load
+  Duration idle_max = kSessionIdleMax;    ///< a session that hears nothing for so long is closed
+  Duration keep_alive = 5s;               ///< a quiet path is kept open in NATs and alive
+  Duration stall_max = kSessionStallMax;  ///< a peer that takes nothing of what waits is closed
   std::uint64_t key_update_packets = std::uint64_t{1} << 22U;  ///< sent under one key
   std::optional<boost::asio::ip::address>
       source_address;  ///< of dials; nullopt = the listening socket, or the system's choice
