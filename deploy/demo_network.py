@@ -43,6 +43,39 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def drop_udp():
+    """Moves the demo, before it starts anything, into a network namespace of its own in which all UDP is
+    dropped without an answer, as some firewalls do. It vanishes with the demo's last process."""
+    clone_newnet = 0x40000000
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(clone_newnet) != 0:
+        raise DemoError("--drop-udp makes a network namespace of its own, and the system refuses: "
+                        f"{os.strerror(ctypes.get_errno())}; run it as root")
+    rules = """table inet tayga_demo {
+  chain input {
+    type filter hook input priority 0; policy accept;
+    meta l4proto udp counter drop
+  }
+}
+"""
+    for command, stdin in ((["ip", "link", "set", "lo", "up"], ""), (["nft", "-f", "-"], rules)):
+        try:
+            done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise DemoError(f"--drop-udp needs {command[0]}: apt-get install iproute2 nftables") from error
+        if done.returncode != 0:
+            raise DemoError(f"--drop-udp: {' '.join(command)} failed: {done.stderr.strip()}; the kernel must "
+                            "have network namespaces and nftables")
+
+
+def dropped_udp_packets():
+    """How many the rule of drop_udp() has dropped."""
+    done = subprocess.run(["nft", "-j", "list", "table", "inet", "tayga_demo"], capture_output=True, text=True,
+                          check=True)
+    parts = [part for entry in json.loads(done.stdout)["nftables"] for part in entry.get("rule", {}).get("expr", [])]
+    return sum(part["counter"]["packets"] for part in parts if "counter" in part)
+
+
 def die_with_parent():
     """In the child: a demo that is killed leaves nothing running."""
     pr_set_pdeathsig = 1
@@ -96,6 +129,7 @@ state_dir = "{self.state}"
 
 [peers]
 listen = "127.0.0.1:0"
+transport = "{network.options.transport}"
 
 [limits]
 upload = "{upload}"
@@ -329,6 +363,9 @@ submit_interval = "{self.options.submit_interval}"
         egress = self.gateway.metrics()
         self.origin_egress = sum(egress[n] - base[n] for n in ("tayga_peer_sent_bytes_total", "tayga_player_sent_bytes_total"))
         self.play_window = (started, time.time())
+        # Each session once: as its dialer sees it.
+        self.sessions = [peer for node in self.viewers + self.relays + [self.gateway]
+                         for peer in (node.status("peers") or {"peers": []})["peers"] if peer["dialed"]]
 
     def check_alive(self):
         """DemoError when a program ended that should run until the end; players may."""
@@ -354,6 +391,7 @@ submit_interval = "{self.options.submit_interval}"
             if code != 0:
                 say(f"{node.name} ended with exit code {code}:\n{node.process.tail()}")
         self.ledger = self.admin("ledger", "show", "--json")
+        self.udp_dropped = dropped_udp_packets() if self.options.drop_udp else 0
 
     def relayed_bytes(self):
         return sum(node.metrics()["tayga_relay_payload_received_bytes_total"] for node in self.relays + self.viewers)
@@ -396,8 +434,13 @@ submit_interval = "{self.options.submit_interval}"
         for text in checks + errors[:10]:
             say(f"client: {text}")
         startups = [c["startup_ms"] for c in clients if c["startup_ms"] >= 0]
+        dials = [peer["dial_ms"] for peer in self.sessions]
+        carried_by = collections.Counter(peer["transport"] for peer in self.sessions)
         return {
             "viewers": len(self.viewers), "relays": len(self.relays), "stripes": self.options.stripes,
+            "transport": self.options.transport, "udp_dropped_packets": self.udp_dropped,
+            "peers_quic": carried_by["quic"], "peers_tcp": carried_by["tcp"],
+            "dial_ms": {"p50": round(percentile(dials, 50), 1), "max": round(percentile(dials, 100), 1)},
             "objects_published": sum(begin_us <= e["complete_us"] <= end_us for e in self.gateway.journal_lines()),
             "objects_played": sum(len(c["objects"]) for c in clients),
             "objects_late": sum(s["objects_late"] for s in self.streams),
@@ -434,6 +477,9 @@ def explain(report):
         f"played     {report['objects_played']} objects, {report['played_bytes'] / 1e6:.1f} MB; "
         f"late {report['objects_late']}, lost {report['objects_lost']}, altered {report['bytes_mismatched']}, "
         f"stalls {report['stalls']}",
+        f"transport  {report['peers_quic']} sessions over QUIC, {report['peers_tcp']} over TCP; dialed in p50 "
+        f"{report['dial_ms']['p50']} ms, at most {report['dial_ms']['max']} ms"
+        + (f"; {report['udp_dropped_packets']} UDP packets dropped" if report["udp_dropped_packets"] else ""),
         f"startup    p50 {report['startup_ms']['p50']} ms, p95 {report['startup_ms']['p95']} ms",
         f"latency    p50 {report['latency_ms']['p50']} ms, p95 {report['latency_ms']['p95']} ms "
         "(last byte at the ingest to whole object at the viewer)",
@@ -452,6 +498,8 @@ def stay_up(network):
     say(f"Orchestrator: http://127.0.0.1:{network.http_port}/api/v1/streams and /metrics")
     say(f"A node's view: {network.bin / 'taygactl'} --socket {network.viewers[0].state / 'taygad.sock'} status"
         if network.viewers else "")
+    if network.options.drop_udp:
+        say(f"All this is in a network namespace: nsenter --net=/proc/{os.getpid()}/ns/net YOUR_PLAYER ...")
     say("Ctrl-C ends everything.")
     while True:
         network.check_alive()
@@ -466,6 +514,10 @@ def parse_options():
     parser.add_argument("--source", choices=["push", "pull"], default="push",
                         help="ffmpeg PUTs to the gateway, or the gateway pulls an origin (default push)")
     parser.add_argument("--format", choices=["ts", "fmp4"], default="ts", help="of the segments (default ts)")
+    parser.add_argument("--transport", choices=["auto", "quic", "tcp"], default="auto",
+                        help="of the peers; auto is QUIC, and TCP where UDP does not pass (default auto)")
+    parser.add_argument("--drop-udp", action="store_true",
+                        help="drop all UDP between the nodes, in a network namespace of the demo's own (root)")
     parser.add_argument("--check", choices=["ffprobe", "decode"], default="ffprobe",
                         help="demux what each viewer played, or decode every frame (default ffprobe)")
     parser.add_argument("--duration", type=float, help="play for this many seconds, report and end; without it stay up")
@@ -478,6 +530,8 @@ def parse_options():
         parser.error("--viewers takes 1..64, --relays 0..64, --stripes 1..32")
     if options.duration is not None and options.duration < 5:
         parser.error("--duration takes at least 5 seconds")
+    if options.drop_udp and options.transport == "quic":
+        parser.error("--drop-udp leaves nothing to --transport quic; use auto or tcp")
     return options
 
 
@@ -488,6 +542,8 @@ def main():
             signal.signal(number, signal.default_int_handler)
     network = None
     try:
+        if options.drop_udp:
+            drop_udp()
         network = Network(options)
         say(f"Starting an orchestrator, a gateway, {options.relays} relays and {options.viewers} viewers on loopback ...")
         network.start()

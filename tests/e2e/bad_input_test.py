@@ -70,6 +70,10 @@ def daemon_cases(cases, folder):
     check("a join URL with a short fingerprint", CONFIG, "52", join="tayga://127.0.0.1:7400/abc")
     check("a bad address", CONFIG, "nowhere", extra='[peers]\nlisten = "nowhere"\n')
 
+    check("an unknown transport", CONFIG, "peers.transport", "udp", '"auto", "quic" or "tcp"',
+          extra='[peers]\ntransport = "udp"\n')
+    check("more workers than make sense", CONFIG, "peers.workers", "1000", extra="[peers]\nworkers = 1000\n")
+
     quiet = '[peers]\nlisten = "127.0.0.1:0"\n[player]\nlisten = "127.0.0.1:0"\n[metrics]\nlisten = "127.0.0.1:0"\n'
     identity = folder / "state" / "identity.pem"
     identity.write_text("not a key\n")
@@ -82,6 +86,11 @@ def daemon_cases(cases, folder):
     check("a key file open to others", NO_PERMISSION, identity, "chmod 600", extra=quiet)
     identity.unlink()
 
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        check("a peer port that is taken for UDP only", UNAVAILABLE, port, "peers.listen",
+              extra=quiet.replace("127.0.0.1:0", f"127.0.0.1:{port}", 1))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

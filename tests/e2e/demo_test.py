@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+DIAL_MS_MAX = 3000  # also where UDP is dropped
 DEMO = Path(__file__).resolve().parents[2] / "deploy" / "demo_network.py"
 
 
@@ -33,6 +34,21 @@ def problems_of(report):
         problems.append(f"receipts cover more than was relayed: {report['receipts_coverage']}")
     if report["max_depth"] < 1:
         problems.append("the orchestrator knows no path")
+    return problems + transport_problems_of(report)
+
+
+def transport_problems_of(report):
+    """The transport that was meant to carry did, all of it and soon."""
+    udp_passes = report["udp_dropped_packets"] == 0
+    meant, other = ("peers_quic", "peers_tcp") if report["transport"] != "tcp" and udp_passes \
+        else ("peers_tcp", "peers_quic")
+    problems = []
+    if report[meant] < report["viewers"]:  # every viewer has a parent
+        problems.append(f"only {report[meant]} sessions are {meant}")
+    if report[other] != 0:
+        problems.append(f"{report[other]} sessions are {other}")
+    if report["dial_ms"]["max"] > DIAL_MS_MAX:
+        problems.append(f"a session took {report['dial_ms']['max']} ms to come up")
     return problems
 
 
@@ -59,10 +75,14 @@ def main():
     parser.add_argument("--duration", default="15")
     parser.add_argument("--source", default="push")
     parser.add_argument("--format", default="ts")
+    parser.add_argument("--transport", default="auto")
+    parser.add_argument("--drop-udp", action="store_true")
     options = parser.parse_args()
+    drop_udp = ["--drop-udp"] if options.drop_udp else []
     done = subprocess.run([sys.executable, DEMO, "--bin", options.bin, "--viewers", options.viewers,
                            "--relays", options.relays, "--stripes", options.stripes,
                            "--source", options.source, "--format", options.format, "--check", "decode",
+                           "--transport", options.transport, *drop_udp,
                            "--duration", options.duration, "--submit-interval", "2s", "--json"],
                           stdout=subprocess.PIPE, text=True, timeout=300, check=False)
     if not done.stdout.strip():
@@ -70,6 +90,8 @@ def main():
     report = json.loads(done.stdout.strip().splitlines()[-1])
     print(json.dumps(report, indent=1))
     problems = problems_of(report)
+    if options.drop_udp and report["udp_dropped_packets"] == 0:
+        problems.append("no UDP packet was dropped: QUIC was not even tried")
     if done.returncode != 0:
         problems.append(f"the demo ended with exit code {done.returncode}")
     problems += [f"left running: {process}" for process in left_running()]

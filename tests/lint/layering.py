@@ -12,6 +12,7 @@ BASE = ["common/base"]
 PURE_COMMON = ["common/base", "common/crypto", "common/wire", "common/media"]
 SHELL_COMMON = PURE_COMMON + ["common/async", "common/log", "common/metrics", "common/transport", "common/http",
                               "common/grpc"]
+TRANSPORT = ["common/base", "common/crypto", "common/wire", "common/async", "common/log"]
 
 # Folder -> folders of ours whose headers it may include (itself is always allowed).
 ALLOWED = {
@@ -26,13 +27,19 @@ ALLOWED = {
     "common/grpc": BASE,
     "common/http": ["common/base", "common/async", "common/log"],
     "common/admin": ["common/base", "common/async", "common/log"],
-    "common/transport": ["common/base", "common/crypto", "common/wire", "common/async", "common/log"],
+    "common/transport": TRANSPORT,
+    # The two transports do not know each other; workers and dual put transports together.
+    "common/transport/tls": TRANSPORT + ["common/transport"],
+    "common/transport/quic": TRANSPORT + ["common/transport"],
+    "common/transport/workers": TRANSPORT + ["common/transport", "common/transport/tls", "common/transport/quic"],
+    "common/transport/dual": TRANSPORT + ["common/transport"],
     "daemon/core": PURE_COMMON,
-    "daemon/control": SHELL_COMMON + ["daemon/core"],
-    "daemon/peers": SHELL_COMMON + ["daemon/core", "daemon/control"],
+    # tls: it fetches a certificate chain to pin, no sessions
+    "daemon/control": SHELL_COMMON + ["common/transport/tls", "daemon/core"],
+    "daemon/peers": SHELL_COMMON + ["common/transport/dual", "common/transport/workers", "daemon/core", "daemon/control"],
     "daemon/ingest": SHELL_COMMON + ["daemon/core"],
     "daemon/playback": SHELL_COMMON + ["daemon/core", "daemon/ingest"],  # playlists, the catalog
-    "daemon": SHELL_COMMON + ["common/config", "common/admin", "daemon/core", "daemon/control",
+    "daemon": SHELL_COMMON + ["common/transport/dual", "common/transport/workers", "common/config", "common/admin", "daemon/core", "daemon/control",
                               "daemon/peers", "daemon/ingest", "daemon/playback"],
     "orchestrator/model": ["common/base", "common/crypto"],
     "orchestrator/solver": ["common/base", "common/crypto", "orchestrator/model"],
@@ -62,9 +69,9 @@ PURE_FORBIDDEN_INCLUDES = re.compile(
 # Foreign header prefix -> the only folders that include it.
 FOREIGN = {
     "rocksdb/": ["orchestrator/store"],
-    "ngtcp2/": ["common/transport"],
-    "gnutls/": ["common/transport"],
-    "openssl/": ["common/crypto", "common/transport"],
+    "ngtcp2/": ["common/transport/quic"],
+    "gnutls/": ["common/transport/quic"],
+    "openssl/": ["common/crypto", "common/transport/tls"],
     "sodium": ["common/crypto"],
     "curl/": ["common/http"],
     "boost/beast": ["common/http"],
@@ -184,6 +191,10 @@ def self_test():
     bad = {
         "upward include": ("common/base/a.hpp", '#include "daemon/core/relay.hpp"\n'),
         "sideways include": ("orchestrator/solver/a.cpp", '#include "daemon/core/relay.hpp"\n'),
+        "one transport in another": ("common/transport/tls/a.cpp", '#include "common/transport/quic/streams.hpp"\n'),
+        "a transport in the relay": ("daemon/core/a.cpp", '#include "common/transport/tls/link.hpp"\n'),
+        "a transport in the control session": ("daemon/control/a.cpp", '#include "common/transport/quic/quic_transport.hpp"\n'),
+        "QUIC's library beside QUIC": ("common/transport/workers/a.cpp", "#include <ngtcp2/ngtcp2.h>\n"),
         "foreign library": ("daemon/core/a.cpp", "#include <rocksdb/db.h>\n"),
         "asio in a core": ("daemon/core/a.cpp", "#include <boost/asio/ip/tcp.hpp>\n"),
         "clock in a core": ("daemon/core/a.cpp", "auto t = std::chrono::steady_clock::now();\n"),
