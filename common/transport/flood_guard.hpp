@@ -11,10 +11,10 @@ namespace tayga::transport {
 /// Counts what a peer makes us do without sending media, by kind, in windows of one second.
 ///
 /// One event of each kind is legal and cheap; a flood of them buys much of our time for little of
-/// the peer's. The limits are several times what an honest peer of ours sends, also in the rush
-/// after a pause, and cap the time that one session can take to a few percent of a core. The answer
-/// to a flood is to close. In any one second a peer gets at most twice a limit. Pure; 100 bytes a
-/// session.
+/// the peer's. The limits are above what an honest peer of ours sends, also in the rush after a
+/// pause (256 streams with a head each 20 times a second are 5,000 control frames), and cap the
+/// time that one session can take to a few percent of a core. The answer to a flood is to close. In
+/// any one second a peer gets at most twice a limit. Pure; 100 bytes a session.
 class FloodGuard {
  public:
   enum class Kind : std::uint8_t {
@@ -33,7 +33,7 @@ class FloodGuard {
 
   /// Events per second, by Kind.
   using Limits = std::array<std::uint32_t, kKinds>;
-  static constexpr Limits kLimits{2'000, 16'000, 64, 8'000, 2'000, 8, 512, 256, 64, 64};
+  static constexpr Limits kLimits{8'000, 16'000, 64, 16'000, 2'000, 8, 512, 256, 64, 64};
 
   static constexpr std::size_t kSmallFrame = 128;
   static constexpr std::size_t kSmallRecord = 64;

@@ -164,7 +164,7 @@ TEST_CASE("a peer that sends its frames byte by byte in records of their own is 
   const Bytes frame = frame_of(FrameType::chunk, 60'000);
   std::size_t sent = 0;
   const auto count = attack.repeat(
-      30'000, [&] { return attack.peer->write_record(ByteView{frame}.subspan(sent++, 1)); });
+      60'000, [&] { return attack.peer->write_record(ByteView{frame}.subspan(sent++, 1)); });
   REQUIRE(count);
   attack.expect_flood_of(FloodGuard::Kind::small_record);
 }
