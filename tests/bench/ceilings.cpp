@@ -258,6 +258,7 @@ EndFigures receive_udp(int fd, Way way, const Channel& channel) {
     for (int i = 0; i < count; ++i) meter.add(heads[static_cast<std::size_t>(i)].msg_len);
     if (count <= 0 && wait[1].revents != 0) break;  // told to end, and empty
   }
+  (void)channel.receive(1s);  // what is unread when we end would reset the line under our answer
   EndFigures figures = meter.end();
   figures.bytes = static_cast<std::uint64_t>(static_cast<double>(figures.bytes) * payload_share);
   return figures;

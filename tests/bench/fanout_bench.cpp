@@ -18,7 +18,7 @@ constexpr Duration kWarmUp = 1s;
 constexpr std::size_t kGoodChildren = 7;
 
 struct FanoutRun {
-  transport::Kind kind;
+  TransportSetup transport;
   std::uint64_t children;
   std::uint64_t rate_bps;
   Duration duration;
@@ -31,7 +31,7 @@ FanoutRun run_from(const Args& args) {
   const auto rate_bps = parse_rate_bps(bitrate);
   const double seconds = args.number("duration", 5);
   FanoutRun run{};
-  run.kind = kind_from(args);
+  run.transport = transport_from(args);
   run.slow_child = args.flag("slow-child");
   run.children = args.count("children", run.slow_child ? kGoodChildren : 100);
   run.ceiling_seconds = args.number("ceiling", 1);
@@ -83,8 +83,10 @@ LiveFigures measure_live(const FanoutRun& run, const LivePlan& plan) {
   }
   std::unique_ptr<Role> emulator;
   if (run.slow_child) {
-    emulator = start_emulator(run.kind, slow_link(run.kind, live.relay_port()), cpu_for(1));
+    emulator = start_emulator(run.transport.kind, slow_link(run.transport.kind, live.relay_port()),
+                              cpu_for(1));
     live.dial(plan.groups.size() - 1, emulator->receive().at("port").to_number<std::uint16_t>());
+    emulator->ask("shape");
   }
   live.publish();
   sleep_until_wall(wall_us() + kWarmUp.count());
@@ -98,7 +100,7 @@ LiveFigures measure_live(const FanoutRun& run, const LivePlan& plan) {
 boost::json::object bench_fanout(const Args& args) {
   const FanoutRun run = run_from(args);
   LivePlan plan;
-  plan.transport.kind = run.kind;
+  plan.transport = run.transport;
   plan.rate_bps = static_cast<double>(run.rate_bps);
   plan.groups = make_groups(run.children, Purpose::counted);
   if (run.slow_child) {
@@ -111,7 +113,8 @@ boost::json::object bench_fanout(const Args& args) {
   allow_files(2 * run.children + 64);
 
   const LiveFigures live = measure_live(run, plan);
-  const Way bare = run.kind == transport::Kind::quic ? Way::udp_gso_cipher : Way::tls_memory_bio;
+  const Way bare =
+      run.transport.kind == transport::Kind::quic ? Way::udp_gso_cipher : Way::tls_memory_bio;
   const double ceiling = measure_way(bare, run.ceiling_seconds).sender_core_s_per_gbit;
 
   const double seconds = number(live.relay, "seconds");
@@ -123,7 +126,7 @@ boost::json::object bench_fanout(const Args& args) {
   std::printf(
       "%llu children over %s: %.3f Gbit/s out of the relay, %.0f %% of its core, load "
       "%.0f %% of the other\n",
-      static_cast<unsigned long long>(run.children), name_of(run.kind), gbit / seconds,
+      static_cast<unsigned long long>(run.children), name_of(run.transport.kind), gbit / seconds,
       cpu_s / seconds * 100, number(live.received, "cpu_s") / seconds * 100);
   std::printf(
       "%.3f core-s per Gbit (bare sender %.3f); latency p50 %.1f ms, p99 %.1f ms; "
@@ -132,7 +135,7 @@ boost::json::object bench_fanout(const Args& args) {
       number(live.received, "late_objects"));
   boost::json::object figures{
       {"bench", "fanout"},
-      {"transport", name_of(run.kind)},
+      {"transport", name_of(run.transport.kind)},
       {"verified", number(live.relay, "chunks_verified") > 0},
       {"cpus", usable_cpus().size()},
       {"children", run.children},
@@ -140,6 +143,7 @@ boost::json::object bench_fanout(const Args& args) {
       {"egress_gbps", gbit / seconds},
       {"wire_gbps", number(live.relay, "wire_bytes") * 8 / 1e9 / seconds},
       {"relay_core_share", cpu_s / seconds},
+      {"relay_wait_share", number(live.relay, "wait_s") / seconds},
       {"load_core_share", number(live.received, "cpu_s") / seconds},
       {"core_s_per_gbit", cpu_s / gbit},
       {"ceiling_core_s_per_gbit", ceiling},

@@ -54,8 +54,8 @@ std::vector<ChildGroup> make_groups(std::size_t children, Purpose purpose);
 std::unique_ptr<Role> start_source(const LivePlan& plan, unsigned cpu);
 
 /// The relay of the product, its core and its driver, alone in its process. Ready: {port}.
-/// follow {port}: subscribes at the source. measure's answer: {cpu_s, seconds, media_bytes,
-/// wire_bytes, rss_bytes, chunks_verified, dropped_bytes}.
+/// follow {port}: subscribes at the source. measure's answer: {cpu_s, wait_s, seconds, media_bytes,
+/// wire_bytes, rss_bytes, rss_peak_bytes, chunks_verified, dropped_bytes}.
 std::unique_ptr<Role> start_relay(const LivePlan& plan, unsigned cpu);
 
 /// Peers that speak the protocol and verify nothing. dial {group, port}: answers when all of the

@@ -53,6 +53,7 @@ class RelayNode final : public peers::RelayEvents {
  private:
   struct Usage {
     double cpu_s;
+    double wait_s;
     std::uint64_t wire_bytes;
     relay::RelayCounters counters;
   };
@@ -97,7 +98,8 @@ class RelayNode final : public peers::RelayEvents {
   }
 
   [[nodiscard]] Usage usage() const {
-    return {process_cpu_seconds(), driver_.traffic().bytes_out, relay_.counters()};
+    return {process_cpu_seconds(), process_wait_seconds(), driver_.traffic().bytes_out,
+            relay_.counters()};
   }
 
   void measure(const boost::json::object& window, const Commands::Reply& reply) {
@@ -121,12 +123,14 @@ class RelayNode final : public peers::RelayEvents {
     const Usage end = usage();
     return {
         {"cpu_s", end.cpu_s - begin_.cpu_s},
+        {"wait_s", end.wait_s - begin_.wait_s},
         {"seconds", static_cast<double>(wall_us() - began_us_) / 1e6},
         {"media_bytes", end.counters.media_bytes_out - begin_.counters.media_bytes_out},
         {"wire_bytes", end.wire_bytes - begin_.wire_bytes},
         {"chunks_verified", end.counters.chunks_verified - begin_.counters.chunks_verified},
         {"dropped_bytes", end.counters.dropped_bytes - begin_.counters.dropped_bytes},
         {"rss_bytes", resident_bytes()},
+        {"rss_peak_bytes", resident_peak_bytes()},
     };
   }
 

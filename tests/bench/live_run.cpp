@@ -8,6 +8,7 @@ namespace {
 
 constexpr Duration kLateness = 700ms;  // by then whatever still comes is late
 constexpr Duration kAnswerLimit = 60s;
+constexpr Duration kForever = 24h;
 
 std::uint16_t port_of(Role& role) {
   return role.receive().at("port").to_number<std::uint16_t>();
@@ -68,14 +69,23 @@ LiveFigures LiveRun::measure(Duration length) {
 std::unique_ptr<Role> start_emulator(transport::Kind kind, const test::EmulatedLink& link,
                                      unsigned cpu) {
   return std::make_unique<Role>("link emulator", cpu, [&](Channel& channel) {
-    const auto serve = [&](const auto& emulator) {
+    const auto serve = [&](auto&& emulator) {
       channel.send({{"port", emulator.endpoint().port}});
-      (void)channel.receive(std::chrono::hours{24});  // ends with the bench
+      (void)channel.receive(kForever);
+      emulator.set_shape(test::Direction::to_server, link.to_server);
+      emulator.set_shape(test::Direction::to_client, link.to_client);
+      channel.send({});
+      (void)channel.receive(kForever);  // ends with the bench
     };
+    test::EmulatedLink clean = link;
+    clean.to_server = test::LinkShape{};
+    clean.to_server.delay = link.to_server.delay;
+    clean.to_client = test::LinkShape{};
+    clean.to_client.delay = link.to_client.delay;
     if (kind == transport::Kind::quic) {
-      serve(test::UdpLinkEmulator{link});
+      serve(test::UdpLinkEmulator{clean});
     } else {
-      serve(test::TcpLinkEmulator{link});
+      serve(test::TcpLinkEmulator{clean});
     }
   });
 }

@@ -46,6 +46,7 @@ class LiveRun {
 };
 
 /// A link emulator in a process of its own, of the kind that the transport needs. Ready: {port}.
+/// It only delays until shape {}: a handshake that a bad link spoils would end the bench.
 std::unique_ptr<Role> start_emulator(transport::Kind kind, const test::EmulatedLink& link,
                                      unsigned cpu);
 

@@ -22,10 +22,15 @@
 #define TAYGA_ORCHESTRATOR_BENCHES(X)
 #endif
 #define TAYGA_BENCHES(X)                                                       \
+  X(bulk, "one session at full speed, beside what others reach")               \
   X(chunk_verify, "slice signatures and chunk hashes, as a relay checks them") \
   X(fanout, "one relay feeding many children over real sockets")               \
+  X(flood, "QUIC Initials from made-up sources at a relay with children")      \
+  X(hop, "the time that one relay adds, idle and half loaded")                 \
   X(limits, "the machine's own ceilings: sockets, TLS, the cipher alone")      \
+  X(lossy, "a live stream over links with delay, loss and too much buffer")    \
   X(relay_forward, "the relay's core alone: one chunk to many children")       \
+  X(sessions, "memory of a session, cost of a handshake")                      \
   TAYGA_ORCHESTRATOR_BENCHES(X)
 
 namespace tayga::bench {

@@ -103,12 +103,28 @@ double process_cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+double process_wait_seconds() {
+  std::ifstream schedstat{"/proc/self/schedstat"};
+  std::uint64_t ran_ns = 0;
+  std::uint64_t waited_ns = 0;
+  schedstat >> ran_ns >> waited_ns;  // 0 where the kernel does not tell
+  return static_cast<double>(waited_ns) * 1e-9;
+}
+
 std::size_t resident_bytes() {
   std::ifstream statm{"/proc/self/statm"};
   std::size_t total = 0;
   std::size_t resident = 0;
   statm >> total >> resident;
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::size_t resident_peak_bytes() {
+  std::ifstream status{"/proc/self/status"};
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+  }
+  return resident_bytes();
 }
 
 void allow_files(std::size_t needed) {

@@ -22,7 +22,11 @@ void pin_to_cpu(unsigned cpu);
 
 /// CPU time of this process, all threads, user and system.
 double process_cpu_seconds();
+/// How long this process was ready to run but others had its CPU: a measure of how little its
+/// other figures mean.
+double process_wait_seconds();
 std::size_t resident_bytes();
+std::size_t resident_peak_bytes();  ///< since the process began
 /// Raises the soft limit of open files to the hard one. Throws std::invalid_argument, worded for
 /// the user, when that is below `needed`.
 void allow_files(std::size_t needed);

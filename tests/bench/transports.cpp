@@ -51,18 +51,27 @@ std::unique_ptr<transport::Transport> make_transport(boost::asio::any_io_executo
                                                      const crypto::SigningKey& identity,
                                                      const TransportSetup& setup) {
   if (setup.kind == transport::Kind::quic) {
-    return transport::quic::make_quic_transport(executor, identity,
-                                                to_options<transport::quic::QuicOptions>(setup));
+    auto options = to_options<transport::quic::QuicOptions>(setup);
+    if (setup.cubic) options.congestion_control = transport::quic::CongestionControl::cubic;
+    return transport::quic::make_quic_transport(executor, identity, options);
   }
   return transport::tls::make_tls_transport(executor, identity,
                                             to_options<transport::tls::TlsOptions>(setup));
 }
 
-transport::Kind kind_from(const Args& args) {
+TransportSetup transport_from(const Args& args) {
+  TransportSetup setup;
   const std::string name = args.text("transport", "quic");
-  if (name == "quic") return transport::Kind::quic;
-  if (name == "tls") return transport::Kind::tcp;
-  throw std::invalid_argument{"--transport '" + name + "' is not one of: quic, tls"};
+  if (name != "quic" && name != "tls") {
+    throw std::invalid_argument{"--transport '" + name + "' is not one of: quic, tls"};
+  }
+  setup.kind = name == "quic" ? transport::Kind::quic : transport::Kind::tcp;
+  const std::string congestion = args.text("congestion", "bbr");
+  if (congestion != "bbr" && congestion != "cubic") {
+    throw std::invalid_argument{"--congestion '" + congestion + "' is not one of: bbr, cubic"};
+  }
+  setup.cubic = congestion == "cubic";
+  return setup;
 }
 
 const char* name_of(transport::Kind kind) {

@@ -20,14 +20,16 @@ struct TransportSetup {
   std::size_t sessions_max = 256;
   std::optional<std::size_t> flush_bytes;
   std::optional<Duration> flush_delay;  ///< always so long
+  bool cubic = false;                   ///< QUIC's congestion control: CUBIC instead of BBR
 };
 
 std::unique_ptr<transport::Transport> make_transport(boost::asio::any_io_executor executor,
                                                      const crypto::SigningKey& identity,
                                                      const TransportSetup& setup);
 
-/// --transport quic|tls. Throws std::invalid_argument, worded for the user.
-transport::Kind kind_from(const Args& args);
+/// --transport quic|tls, --congestion bbr|cubic (of QUIC). Throws std::invalid_argument, worded for
+/// the user.
+TransportSetup transport_from(const Args& args);
 const char* name_of(transport::Kind kind);
 
 /// The id under which an AliasTransport shows the `number`th session of a dialer.
