@@ -29,6 +29,12 @@ const char* to_string(FloodGuard::Kind kind) noexcept {
       return "path probes";
     case FloodGuard::Kind::connection_id:
       return "connection ids";
+    case FloodGuard::Kind::small_packet:
+      return "small packets";
+    case FloodGuard::Kind::idle_frame:
+      return "frames without data";
+    case FloodGuard::Kind::crypto_frame:
+      return "handshake frames";
   }
   return "events";
 }

@@ -22,18 +22,22 @@ class FloodGuard {
     small_frame,    ///< a media frame below kSmallFrame
     idle_record,    ///< a TLS record without data: KeyUpdate, empty, alert
     small_record,   ///< a TLS record with less than kSmallRecord of data
-    idle_packet,    ///< a QUIC packet that brought no stream data and acknowledged nothing
+    idle_packet,    ///< a QUIC packet that brought no stream data and acknowledged nothing new
     key_update,     ///< QUIC
     stream_opened,
     reset,          ///< RESET_STREAM or STOP_SENDING
     path_probe,     ///< a packet from another address, PATH_CHALLENGE
     connection_id,  ///< NEW_CONNECTION_ID or RETIRE_CONNECTION_ID
+    small_packet,   ///< a QUIC packet with less than kSmallRecord of data that acknowledged nothing
+    idle_frame,     ///< a QUIC frame that brings little or no data, beyond one each a packet needs
+    crypto_frame,   ///< CRYPTO: a handshake has a handful, a session hardly any
   };
-  static constexpr std::size_t kKinds = 10;
+  static constexpr std::size_t kKinds = 13;
 
   /// Events per second, by Kind.
   using Limits = std::array<std::uint32_t, kKinds>;
-  static constexpr Limits kLimits{8'000, 16'000, 64, 16'000, 2'000, 8, 512, 256, 64, 64};
+  static constexpr Limits kLimits{8'000, 16'000, 64, 16'000, 2'000,  8, 512,
+                                  256,   64,     64, 16'000, 16'000, 64};
 
   static constexpr std::size_t kSmallFrame = 128;
   static constexpr std::size_t kSmallRecord = 64;

@@ -28,10 +28,10 @@ struct FlushDelay {
 /// they do not swing around it. Sans-IO.
 class FlushPacer {
  public:
-  static constexpr double kLoadLow = 0.30;
-  static constexpr double kLoadHigh = 0.60;
+  static constexpr double kLoadLow = 0.55;
+  static constexpr double kLoadHigh = 0.70;
   static constexpr Duration kSamplePeriod = 25ms;
-  static constexpr Duration kSmoothing = 300ms;
+  static constexpr Duration kSmoothing = 600ms;
   /// A shorter wait gathers nothing and costs a timer.
   static constexpr Duration kDelayMin = 1ms;
 

@@ -14,12 +14,13 @@ constexpr std::uint64_t kConnectionWindow = 1024 * 1024;
 constexpr std::uint64_t kStreamWindow = 256 * 1024;
 constexpr std::uint64_t kControlWindow = 64 * 1024;
 constexpr std::uint64_t kStreamsMax = 256;
-/// Application error codes; 0 = in order.
-constexpr std::uint64_t kRefused = 1;
-constexpr std::uint64_t kAbandoned = 2;
-/// Set when a packet was authentic: the library's decrypt callback has no pointer of ours, and it
-/// says nothing of packets that it drops.
-thread_local bool packet_decrypted = false;
+/// What was authentic of the datagram that is read now: the library's decrypt callback has no
+/// pointer of ours, and the library says nothing of packets that it drops, or of most frames.
+struct Decrypted {
+  bool any = false;
+  FrameTally frames;
+};
+thread_local Decrypted decrypted;
 
 std::uint64_t to_ns(Duration d) noexcept {
   return static_cast<std::uint64_t>(d.count()) * 1000U;
@@ -94,7 +95,7 @@ struct Connection::Callbacks {
     const ConnectionId id = ConnectionId::from(*cid);
     std::erase(self.ids_, id);
     self.owner_.remove_id(id);
-    return self.admit(FloodGuard::Kind::connection_id) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
+    return 0;
   }
   static int decrypt(std::uint8_t* out, const ngtcp2_crypto_aead* aead,
                      const ngtcp2_crypto_aead_ctx* context, const std::uint8_t* in,
@@ -102,7 +103,10 @@ struct Connection::Callbacks {
                      const std::uint8_t* extra, std::size_t extra_size) {
     const int result = ngtcp2_crypto_decrypt_cb(out, aead, context, in, in_size, nonce, nonce_size,
                                                 extra, extra_size);
-    if (result == 0) packet_decrypted = true;
+    if (result == 0) {
+      decrypted.any = true;
+      decrypted.frames.add(std::as_bytes(std::span{out, in_size - aead->max_overhead}));
+    }
     return result;
   }
   static int update_key(ngtcp2_conn* conn, std::uint8_t* rx_secret, std::uint8_t* tx_secret,
@@ -136,7 +140,7 @@ struct Connection::Callbacks {
     if (stream == nullptr) return 0;
     const std::size_t released = stream->on_acknowledged(offset + size);
     if (stream != &self.control_) self.held_media_ -= released;
-    self.packet_was_useful_ = true;
+    self.packet_acknowledged_ = true;
     self.progress_at_ = self.now_;
     return 0;
   }
@@ -218,7 +222,7 @@ std::shared_ptr<Connection> Connection::dial(const Setup& setup, const Dial& dia
   const ngtcp2_path path = to_path(self->first_path_);
   ngtcp2_conn* conn = nullptr;
   if (ngtcp2_conn_client_new(&conn, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &callbacks, &settings,
-                             &params, nullptr, self.get()) != 0) {
+                             &params, self->memory_.allocator(), self.get()) != 0) {
     return nullptr;
   }
   self->conn_.reset(conn);
@@ -255,7 +259,8 @@ std::shared_ptr<Connection> Connection::accept(const Setup& setup, const Accept&
   const ngtcp2_path path = to_path(self->first_path_);
   ngtcp2_conn* conn = nullptr;
   if (ngtcp2_conn_server_new(&conn, &accept.header.scid, &scid, &path, accept.header.version,
-                             &callbacks, &settings, &params, nullptr, self.get()) != 0) {
+                             &callbacks, &settings, &params, self->memory_.allocator(),
+                             self.get()) != 0) {
     return nullptr;
   }
   self->conn_.reset(conn);
@@ -283,9 +288,8 @@ std::uint64_t Connection::timestamp(TimePoint now) {
 
 void Connection::start(SessionHandler& handler) {
   TAYGA_CHECK(handler_ == nullptr);
-  if (phase_ == Phase::finished) return;
   handler_ = &handler;
-  want_write();  // also delivers what came before
+  want_write();  // also delivers what came before, be it the end
 }
 
 void Connection::send_control(SharedBytes frame) {
@@ -323,10 +327,15 @@ void Connection::abandon() {
   end({CloseInfo::Reason::local, {}}, error);
 }
 
+UdpPath Connection::current_path() const {
+  if (!conn_) return first_path_;
+  const ngtcp2_path* const path = ngtcp2_conn_get_path(conn_.get());
+  return {UdpAddress::from(path->local.addr, static_cast<socklen_t>(path->local.addrlen)),
+          UdpAddress::from(path->remote.addr, static_cast<socklen_t>(path->remote.addrlen))};
+}
+
 Endpoint Connection::remote_endpoint() const {
-  if (!conn_) return first_path_.remote.endpoint();
-  const ngtcp2_addr& remote = ngtcp2_conn_get_path(conn_.get())->remote;
-  return UdpAddress::from(remote.addr, static_cast<socklen_t>(remote.addrlen)).endpoint();
+  return current_path().remote.endpoint();
 }
 
 SessionStats Connection::stats() const {
@@ -359,8 +368,9 @@ void Connection::on_packet(const UdpPath& path, ByteView packet, TimePoint now) 
   }
   const ngtcp2_path at = to_path(where);
   const ngtcp2_pkt_info info{};
-  packet_was_useful_ = false;
-  packet_decrypted = false;
+  packet_acknowledged_ = false;
+  decrypted = {};
+  note_in_flight();
   const std::uint64_t ts = timestamp(now);
   const int result =
       ngtcp2_conn_read_pkt(conn_.get(), &at, &info, as_uchar(packet), packet.size(), ts);
@@ -368,12 +378,15 @@ void Connection::on_packet(const UdpPath& path, ByteView packet, TimePoint now) 
   if (ending_) return want_write();
   if (result != 0) return on_read_error(result);
   stats_.bytes_in += packet.size();
-  if (packet_decrypted) on_authentic_packet(path);
+  if (decrypted.any) {
+    const FrameTally frames = decrypted.frames;  // what follows may read another connection's
+    on_authentic_packet(path, frames);
+  }
   if (phase_ != Phase::finished) want_write();
 }
 
 /// What others made up, or repeat, may not keep a dead peer alive nor count against a living one.
-void Connection::on_authentic_packet(const UdpPath& path) {
+void Connection::on_authentic_packet(const UdpPath& path, const FrameTally& frames) {
   last_heard_ = now_;
   if (!established_) establish();
   if (side_ == Side::dialer && established_) {
@@ -383,7 +396,7 @@ void Connection::on_authentic_packet(const UdpPath& path) {
     last_remote_ = path.remote;
     if (!admit(FloodGuard::Kind::path_probe)) return;
   }
-  count_idle_packet();
+  count_packet(frames);
   unblock();
 }
 
@@ -443,27 +456,6 @@ void Connection::establish() {
   owner_.on_established(*this);
 }
 
-int Connection::refuse(const char* why) {
-  if (!ending_) {
-    shim::CloseError error{};
-    shim::close_error_application(error, kRefused, nullptr, 0);
-    end({CloseInfo::Reason::protocol, why}, error);
-  }
-  return NGTCP2_ERR_CALLBACK_FAILURE;
-}
-
-bool Connection::admit(FloodGuard::Kind kind) {
-  if (guard_.admit(kind, now_)) return true;
-  (void)refuse(to_string(kind));
-  return false;
-}
-
-/// A packet that brought no data and acknowledged none is legal, and costs us as much as one that
-/// did.
-void Connection::count_idle_packet() {
-  if (!packet_was_useful_ && established_) (void)admit(FloodGuard::Kind::idle_packet);
-}
-
 int Connection::on_stream_opened(std::int64_t stream) {
   if (!admit(FloodGuard::Kind::stream_opened)) return NGTCP2_ERR_CALLBACK_FAILURE;
   if (ngtcp2_is_bidi_stream(stream) != 0) {
@@ -484,7 +476,6 @@ int Connection::on_stream_data(std::int64_t stream, ByteView data, void* stream_
   const bool control = ngtcp2_is_bidi_stream(stream) != 0;
   InStream* const in = control ? &control_in_ : static_cast<InStream*>(stream_data);
   if (in == nullptr) return NGTCP2_ERR_CALLBACK_FAILURE;
-  if (!data.empty()) packet_was_useful_ = true;
   if (handler_ == nullptr) {
     in->held.insert(in->held.end(), data.begin(), data.end());
     holds_input_ = true;
@@ -495,6 +486,7 @@ int Connection::on_stream_data(std::int64_t stream, ByteView data, void* stream_
 
 int Connection::deliver(InStream& stream, ByteView data) {
   consume(stream, data.size());
+  const std::size_t partial = stream.reader.buffered();
   while (phase_ == Phase::open && !ending_) {
     const Result<std::optional<FrameView>> frame = stream.reader.next(data);
     if (!frame) return refuse(frame.error().message().c_str());
@@ -505,6 +497,7 @@ int Connection::deliver(InStream& stream, ByteView data) {
     if (!control && small && !admit(FloodGuard::Kind::small_frame)) break;
     handler_->on_frame((*frame)->type, (*frame)->payload);
   }
+  if (!hold_partial(partial, stream.reader.buffered())) return NGTCP2_ERR_CALLBACK_FAILURE;
   return phase_ == Phase::finished || ending_ ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
@@ -520,7 +513,23 @@ void Connection::deliver_held() {
   for (std::size_t i = 0; i < in_.size(); ++i) give(*in_[i]);
 }
 
-void Connection::consume(const InStream& stream, std::size_t size) {
+void Connection::set_reading(Reading reading) {
+  reading_ = reading == Reading::on;
+  if (!reading_ || phase_ == Phase::finished || ending_) return;
+  const auto give_back = [this](InStream& stream) {
+    if (stream.withheld > 0) consume(stream, std::exchange(stream.withheld, 0));
+  };
+  give_back(control_in_);
+  for (const auto& stream : in_) give_back(*stream);
+  want_write();
+}
+
+/// The peer may send as much again, once we read on.
+void Connection::consume(InStream& stream, std::size_t size) {
+  if (!reading_) {
+    stream.withheld += size;
+    return;
+  }
   ngtcp2_conn_extend_max_stream_offset(conn_.get(), stream.id, size);
   ngtcp2_conn_extend_max_offset(conn_.get(), size);
 }
@@ -564,6 +573,7 @@ void Connection::update_timeout() {
     timeout_ = std::min(timeout_, progress_at_ + options_.stall_max);
   }
   if (close_deadline_) timeout_ = std::min(timeout_, *close_deadline_);
+  if (flush_at_ && !flush_due_) timeout_ = std::min(timeout_, *flush_at_);
 }
 
 bool Connection::migrate(const UdpAddress& local, TimePoint now) {
@@ -596,11 +606,15 @@ void Connection::finish(CloseInfo info, Bytes farewell) {
   phase_ = Phase::finished;
   close_info_ = std::move(info);
   timeout_ = TimePoint::max();
-  SessionHandler* const handler = std::exchange(handler_, nullptr);
   owner_.on_finished(*this, std::move(farewell));
   control_.clear();
   for (const auto& stream : media_) stream->clear();
   unsent_media_ = held_media_ = 0;
+  tell_closed();
+}
+
+void Connection::tell_closed() {
+  SessionHandler* const handler = std::exchange(handler_, nullptr);
   if (handler != nullptr) handler->on_closed(close_info_);
 }
 

@@ -4,6 +4,8 @@
 #include "common/transport/flood_guard.hpp"
 #include "common/transport/quic/connection_id.hpp"
 #include "common/transport/quic/crypto_backend.hpp"
+#include "common/transport/quic/frame_tally.hpp"
+#include "common/transport/quic/memory_meter.hpp"
 #include "common/transport/quic/packet_sink.hpp"
 #include "common/transport/quic/streams.hpp"
 #include "common/transport/quic/udp_address.hpp"
@@ -40,8 +42,8 @@ class ConnectionOwner {
   virtual void make_reset_token(const ConnectionId& id, std::uint8_t* token) = 0;
   /// Call write() soon.
   virtual void wants_write(Connection& connection) = 0;
-  /// Call on_flush_due() after the flush delay, then write().
-  virtual void wants_flush(Connection& connection) = 0;
+  /// How long media that came now may wait for more to share its write; 0: not at all.
+  virtual Duration flush_delay() = 0;
   /// The peer is proven: the session exists from now on.
   virtual void on_established(Connection& connection) = 0;
   virtual void on_ticket(const NodeId& peer, Bytes ticket) = 0;
@@ -88,7 +90,6 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   // The endpoint's side.
   void on_packet(const UdpPath& path, ByteView packet, TimePoint now);
   void on_timeout(TimePoint now);
-  void on_flush_due();
   /// Writes what may be written now. True: there is more, after others had their turn.
   bool write(PacketSink& sink, TimePoint now);
   [[nodiscard]] TimePoint next_timeout() const noexcept { return timeout_; }
@@ -101,6 +102,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] const CloseInfo& close_info() const noexcept { return close_info_; }
   [[nodiscard]] const std::vector<ConnectionId>& ids() const noexcept { return ids_; }
   [[nodiscard]] const UdpPath& first_path() const noexcept { return first_path_; }
+  /// Where its packets go now.
+  [[nodiscard]] UdpPath current_path() const;
   [[nodiscard]] bool resumed() const { return handshaker_->resumed(); }
 
   // The session's side; see Session.
@@ -108,6 +111,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void send_control(SharedBytes frame);
   void notify_media();
   void close(std::string reason);
+  void set_reading(Reading reading);
   /// The owner of the session is gone, or the dial was given up: closes at once, calls nobody.
   void abandon();
   [[nodiscard]] const NodeId& peer() const noexcept { return peer_; }
@@ -118,7 +122,6 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   // For the endpoint's lists.
   std::size_t timer_place = SIZE_MAX;
   bool write_wanted = false;
-  bool flush_wanted = false;
 
  private:
   struct Callbacks;
@@ -128,6 +131,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     closing,   // our side ends in order: control first, then CONNECTION_CLOSE
     finished,  // the handler was told; nothing is called any more
   };
+  /// Application error codes of ours; 0 = in order.
+  static constexpr std::uint64_t kRefused = 1;
+  static constexpr std::uint64_t kAbandoned = 2;
   struct Deleter {
     void operator()(ngtcp2_conn* conn) const noexcept { ngtcp2_conn_del(conn); }
   };
@@ -140,13 +146,18 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   int on_stream_opened(std::int64_t stream);
   int deliver(InStream& stream, ByteView data);
   void deliver_held();
-  void consume(const InStream& stream, std::size_t size);
+  void consume(InStream& stream, std::size_t size);
   void on_read_error(int code);
   int on_handshake_completed();
   void establish();
-  void on_authentic_packet(const UdpPath& path);
-  void count_idle_packet();
-  [[nodiscard]] bool admit(FloodGuard::Kind kind);
+  void on_authentic_packet(const UdpPath& path, const FrameTally& frames);
+
+  // Guarding; see connection_guard.cpp.
+  void note_in_flight();
+  void count_packet(const FrameTally& frames);
+  [[nodiscard]] bool acknowledged_something();
+  [[nodiscard]] bool admit(FloodGuard::Kind kind, std::uint32_t count = 1);
+  [[nodiscard]] bool hold_partial(std::size_t before, std::size_t after);
 
   // Writing.
   enum class Step { again, stop };
@@ -168,6 +179,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void end_in_order();
   void end(CloseInfo info, const shim::CloseError& error);
   void finish(CloseInfo info, Bytes farewell = {});
+  void tell_closed();
 
   const ConnectionOptions& options_;
   ConnectionOwner& owner_;
@@ -176,6 +188,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   UdpAddress last_remote_;
   std::unique_ptr<Handshaker> handshaker_;
   ngtcp2_crypto_conn_ref conn_ref_{};
+  MemoryMeter memory_;
   std::unique_ptr<ngtcp2_conn, Deleter> conn_;
   std::vector<ConnectionId> ids_;
   std::optional<NodeId> expected_;
@@ -199,9 +212,13 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   TimePoint progress_at_{};      // when it acknowledged last, or when the wait began
   TimePoint timeout_ = TimePoint::max();
   FloodGuard guard_;
-  bool packet_was_useful_ = false;
+  bool packet_acknowledged_ = false;  // stream data, in order
+  std::uint64_t in_flight_ = 0;       // bytes, when last looked at ...
+  std::uint64_t in_flight_at_ = 0;    // ... and how many we had sent then
+  std::size_t partial_in_ = 0;        // bytes of frames that have not come whole
   std::uint64_t packets_since_update_ = 0;
 
+  bool reading_ = true;
   InStream control_in_;
   std::vector<std::unique_ptr<InStream>> in_;
   bool holds_input_ = false;
@@ -215,6 +232,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::size_t held_media_ = 0;  // unsent or not acknowledged
   bool handler_has_media_ = false;
   bool flush_due_ = false;
+  std::optional<TimePoint> flush_at_;  // media waits until then for more
   SessionStats stats_;
 };
 

@@ -11,8 +11,6 @@ namespace {
 /// Then the executor's other work gets its turn, and the clock is read again.
 constexpr std::size_t kWritesPerDrain = 16;
 constexpr std::size_t kTimeoutsPerCall = 64;
-/// Who is due within this is served now: a wake-up costs more than the wait is worth.
-constexpr Duration kFlushSlack = 500us;
 /// Retries, refusals, resets and version lists together. A few percent of a core.
 constexpr unsigned kAnswersPerSecond = 2000;
 constexpr Duration kFarewellTime = 3s;
@@ -118,17 +116,24 @@ void ConnectionTable::wants_write(Connection& connection) {
   if (writes_.size() == 1) events_.wants_drain();
 }
 
-void ConnectionTable::wants_flush(Connection& connection) {
-  if (flush_delay_ <= Duration{0}) return connection.on_flush_due();
-  if (connection.flush_wanted) return;
-  connection.flush_wanted = true;
-  flushes_.push_back({now_ + flush_delay_, connection.shared_from_this()});
+Duration ConnectionTable::flush_delay() {
+  if (flush_delay_ <= Duration{0}) return Duration{0};
+  // A chunk reaches all children at once. If they all waited equally long, they would all be
+  // written at once as well, and the last one would wait for the others on top: they spread,
+  // anew each time.
+  phase_ = phase_ * 6364136223846793005ULL + 1442695040888963407ULL;
+  const auto spread = static_cast<std::uint64_t>(flush_spread_.count());
+  return flush_delay_ - Duration{static_cast<Duration::rep>((phase_ >> 33U) % (spread + 1))};
 }
 
 void ConnectionTable::on_established(Connection& connection) {
   ++session_count_;
   if (connection.side() == Side::dialer) return events_.on_dial_ended(connection);
   half_open_.release(to_ip(connection.first_path().remote));
+  if (session_count_ > options_.sessions_max) {  // there was room when its handshake began
+    ++counters_.handshakes_refused;
+    return connection.abandon();
+  }
   events_.on_accepted(connection.shared_from_this());
 }
 
@@ -151,7 +156,7 @@ void ConnectionTable::on_finished(Connection& connection, Bytes farewell) {
   if (!farewell.empty()) {
     auto last = std::make_shared<Farewell>();
     last->packet = std::move(farewell);
-    last->path = connection.first_path();
+    last->path = connection.current_path();
     last->until = now_ + kFarewellTime;
     last->ids = connection.ids();
     if (farewell_order_.size() >= kFarewellsMax) forget_oldest_farewell();
@@ -204,18 +209,11 @@ bool ConnectionTable::drain(TimePoint now) {
 }
 
 TimePoint ConnectionTable::next_timeout() const noexcept {
-  const TimePoint flush = flushes_.empty() ? TimePoint::max() : flushes_.front().due;
-  return std::min(timers_.next(), flush);
+  return timers_.next();
 }
 
 void ConnectionTable::on_timeout(TimePoint now) {
   now_ = std::max(now_, now);
-  while (!flushes_.empty() && flushes_.front().due <= now_ + kFlushSlack) {
-    const Flush flush = flushes_.pop_front();
-    flush.connection->flush_wanted = false;
-    flush.connection->on_flush_due();
-    if (!flush.connection->is_finished()) wants_write(*flush.connection);
-  }
   for (std::size_t i = 0; i < kTimeoutsPerCall && timers_.next() <= now_; ++i) {
     const std::shared_ptr<Connection> connection = timers_.front().shared_from_this();
     timers_.remove(*connection);
@@ -247,6 +245,7 @@ void ConnectionTable::on_packet(const UdpPath& path, ByteView packet, TimePoint 
     return connection->on_packet(path, packet, now_);
   }
   ++counters_.strangers;
+  if (repeat_farewell(id, packet.size())) return;
   if ((static_cast<unsigned>(packet[0]) & 0x80U) == 0) {
     on_unknown_short(ids, path, packet, now_);
   } else {
@@ -260,7 +259,6 @@ bool ConnectionTable::belongs_elsewhere(const std::uint8_t* id, std::size_t size
 
 void ConnectionTable::on_unknown_short(const ngtcp2_version_cid& ids, const UdpPath& path,
                                        ByteView packet, TimePoint now) {
-  if (repeat_farewell(ConnectionId::from(ids.dcid, ids.dcidlen))) return;
   if (belongs_elsewhere(ids.dcid, ids.dcidlen)) {
     ++counters_.handed_over;
     return events_.hand_over(ids.dcid[0] % options_.worker_count, packet, path);
@@ -377,13 +375,17 @@ void ConnectionTable::answer_reset(const ngtcp2_version_cid& ids, const UdpPath&
 
 // Farewells.
 
-/// RFC 9000, 10.2.1: answers fewer and fewer of the packets that still come.
-bool ConnectionTable::repeat_farewell(const ConnectionId& id) {
+/// RFC 9000, 10.2.1: answers fewer and fewer of the packets that still come; and never with more
+/// than they brought, as the address may be made up.
+bool ConnectionTable::repeat_farewell(const ConnectionId& id, std::size_t received) {
   const auto found = farewells_.find(id);
   if (found == farewells_.end()) return false;
   Farewell& farewell = *found->second;
   const unsigned heard = ++farewell.heard;
+  farewell.bytes_heard += received;
   if ((heard & (heard - 1)) != 0) return true;  // the 1st, 2nd, 4th, 8th ...
+  if (farewell.bytes_heard < farewell.packet.size()) return true;
+  farewell.bytes_heard = 0;
   const std::span<std::uint8_t> out = sink_.reserve(farewell.packet.size());
   std::memcpy(out.data(), farewell.packet.data(), farewell.packet.size());
   sink_.commit(farewell.packet.size(), farewell.path);

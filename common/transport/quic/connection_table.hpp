@@ -74,7 +74,11 @@ class ConnectionTable final : private ConnectionOwner {
   [[nodiscard]] TimePoint next_timeout() const noexcept;
   /// Lets a few connections write. True: others wait; call again after other work had its turn.
   bool drain(TimePoint now);
-  void set_flush_delay(Duration delay) noexcept { flush_delay_ = delay; }
+  /// Media waits for `delay`, or for up to `spread` less. Pre: 0 <= spread <= delay.
+  void set_flush_delay(Duration delay, Duration spread) noexcept {
+    flush_delay_ = delay;
+    flush_spread_ = spread;
+  }
 
   /// nullptr when out of memory. on_dial_ended() follows, unless it is abandoned first.
   std::shared_ptr<Connection> dial(const UdpPath& path, const NodeId& expected, TimePoint now);
@@ -96,7 +100,8 @@ class ConnectionTable final : private ConnectionOwner {
     UdpPath path;
     TimePoint until;
     std::vector<ConnectionId> ids;
-    unsigned heard = 0;
+    unsigned heard = 0;           ///< packets
+    std::size_t bytes_heard = 0;  ///< since it was repeated last
   };
   /// Answers to strangers per second.
   struct AnswerBudget {
@@ -110,7 +115,7 @@ class ConnectionTable final : private ConnectionOwner {
   void remove_id(const ConnectionId& id) override;
   void make_reset_token(const ConnectionId& id, std::uint8_t* token) override;
   void wants_write(Connection& connection) override;
-  void wants_flush(Connection& connection) override;
+  Duration flush_delay() override;
   void on_established(Connection& connection) override;
   void on_ticket(const NodeId& peer, Bytes ticket) override;
   void on_finished(Connection& connection, Bytes farewell) override;
@@ -124,7 +129,7 @@ class ConnectionTable final : private ConnectionOwner {
   void accept(const ngtcp2_pkt_hd& header, const std::optional<ngtcp2_cid>& original,
               const UdpPath& path, ByteView packet, TimePoint now);
   [[nodiscard]] bool belongs_elsewhere(const std::uint8_t* id, std::size_t size) const noexcept;
-  bool repeat_farewell(const ConnectionId& id);
+  bool repeat_farewell(const ConnectionId& id, std::size_t received);
   void forget_farewells(TimePoint now);
   void forget_oldest_farewell();
   void answer_version(const ngtcp2_version_cid& ids, const UdpPath& path, std::size_t received,
@@ -154,12 +159,9 @@ class ConnectionTable final : private ConnectionOwner {
   std::size_t session_count_ = 0;
   TimerHeap<Connection> timers_;
   RingQueue<std::shared_ptr<Connection>> writes_;
-  struct Flush {
-    TimePoint due;
-    std::shared_ptr<Connection> connection;
-  };
-  RingQueue<Flush> flushes_;
   Duration flush_delay_{0};
+  Duration flush_spread_{0};
+  std::uint64_t phase_ = 1;  // spreads writes in time, nothing secret
   AnswerBudget answers_;
   std::unordered_map<ConnectionId, std::shared_ptr<Farewell>, ConnectionIdHash> farewells_;
   std::deque<std::shared_ptr<Farewell>> farewell_order_;

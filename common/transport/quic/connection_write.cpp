@@ -28,8 +28,11 @@ UdpPath to_udp_path(const ngtcp2_path& path) noexcept {
 }  // namespace
 
 bool Connection::write(PacketSink& sink, TimePoint now) {
-  if (phase_ == Phase::finished) return false;
   const auto self = shared_from_this();
+  if (phase_ == Phase::finished) {
+    tell_closed();  // to one who started the session after its end
+    return false;
+  }
   const std::uint64_t ts = timestamp(now);
   if (!waits_for_peer_) progress_at_ = now_;
   deliver_held();
@@ -53,12 +56,12 @@ void Connection::prepare_media() {
   if (phase_ != Phase::open || handler_ == nullptr) return;
   pull_media();
   if (unsent_media_ == 0 || ending_ || phase_ != Phase::open) return;
-  if (!flush_is_due()) owner_.wants_flush(*this);  // may say at once that it is due
-  if (flush_is_due()) flush_due_ = true;           // and stays so until all is written
-}
-
-void Connection::on_flush_due() {
-  flush_due_ = true;
+  if (!flush_is_due() && !flush_at_) {
+    const Duration delay = owner_.flush_delay();
+    if (delay > Duration{0}) flush_at_ = now_ + delay;
+  }
+  const bool waits = flush_at_ && now_ < *flush_at_;
+  if (!waits || flush_is_due()) flush_due_ = true;  // and stays so until all is written
 }
 
 bool Connection::flush_is_due() const {
@@ -132,7 +135,10 @@ bool Connection::write_packets(PacketSink& sink, std::uint64_t ts) {
     step = write_packet(sink, ts);
     if (step == Step::again) ++written;
   }
-  if (unsent_media_ == 0 && !handler_has_media_) flush_due_ = false;
+  if (unsent_media_ == 0 && !handler_has_media_) {
+    flush_due_ = false;
+    flush_at_.reset();
+  }
   if (written > 0 && pacing_) ngtcp2_conn_update_pkt_tx_time(conn_.get(), ts);
   packets_since_update_ += written;
   if (packets_since_update_ >= options_.key_update_packets && confirmed_) {

@@ -83,7 +83,7 @@ class Shell final : public std::enable_shared_from_this<Shell>, private Connecti
         timer_{executor_},
         table_{table_options(options, *secrets_), make_credentials(identity, secrets_->ticket_key),
                sender_, *this} {
-    table_.set_flush_delay(pacer_.delay());
+    set_flush_delay();
     sender_.set_find_socket([this](const UdpPath& path) { return find_socket(path); });
   }
   ~Shell() {
@@ -124,6 +124,7 @@ class Shell final : public std::enable_shared_from_this<Shell>, private Connecti
   void arm_timer();
   void on_timer();
   void sample_load(TimePoint now);
+  void set_flush_delay();
 
   const boost::asio::any_io_executor executor_;
   const QuicOptions options_;
@@ -156,6 +157,7 @@ class QuicSession final : public Session {
   void send_control(SharedBytes frame) override { connection_->send_control(std::move(frame)); }
   void notify_media() override { connection_->notify_media(); }
   void close(std::string reason) override { connection_->close(std::move(reason)); }
+  void set_reading(Reading reading) override { connection_->set_reading(reading); }
   [[nodiscard]] const NodeId& peer() const noexcept override { return connection_->peer(); }
   [[nodiscard]] Kind kind() const noexcept override { return Kind::quic; }
   [[nodiscard]] Side side() const noexcept override { return connection_->side(); }
@@ -389,7 +391,12 @@ void Shell::on_timer() {
 void Shell::sample_load(TimePoint now) {
   if (!pacer_.wants_sample(now)) return;
   pacer_.on_sample(now, thread_clock_.read());
-  table_.set_flush_delay(pacer_.delay());
+  set_flush_delay();
+}
+
+void Shell::set_flush_delay() {
+  const bool follows_load = options_.flush_delay.min < options_.flush_delay.max;
+  table_.set_flush_delay(pacer_.delay(), follows_load ? pacer_.delay() / 2 : Duration{0});
 }
 
 // Connections.

@@ -57,6 +57,7 @@ struct InStream {
   std::int64_t id = -1;
   FrameReader reader;
   Bytes held;  ///< came before the session was started; bounded by the flow control window
+  std::size_t withheld = 0;  ///< credit that the peer gets back when we read on
 };
 
 }  // namespace tayga::transport::quic

@@ -26,7 +26,7 @@
 namespace tayga::transport::quic {
 namespace {
 
-constexpr std::size_t kArenaSize = 512 * 1024;
+constexpr std::size_t kArenaSize = 256 * 1024;
 constexpr std::size_t kSegmentsMax = 64;      // the kernel's limit
 constexpr std::size_t kSegmentedMax = 65000;  // bytes of one segmented datagram
 constexpr std::size_t kSendRunMax = 64;       // messages of one system call
