@@ -3,6 +3,8 @@
 #include "common/transport/workers/pooled_transport.hpp"
 #include "tests/integration/transport_peers.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
+
 #include <array>
 #include <atomic>
 #include <memory>
@@ -97,6 +99,8 @@ struct PooledNode {
   NodeId id() const { return key.node_id(); }
 
   boost::asio::io_context& io;
+  // The workers post to it: it waits for them instead of running out of work.
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
   crypto::SigningKey key = crypto::SigningKey::generate();
   WorkerCounts counts;
   workers::WorkerPool pool;

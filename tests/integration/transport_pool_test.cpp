@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
-#include <thread>
 
 namespace tayga::transport {
 namespace {
@@ -106,78 +105,6 @@ TEST_CASE("media that the peer does not take stays with its owner") {
   pair.far->start(pair.far_events);
   REQUIRE(run_until(pair.io, [&] { return pair.far_events.frames.size() == kCount; }));
   CHECK(numbers_of(pair.far_events) == first_numbers(kCount));
-}
-
-/// A node on a thread of its own that sends as fast as it may to whoever connects.
-class FloodingNode {
- public:
-  explicit FloodingNode(const crypto::SigningKey& key, std::uint32_t count) : source_{count} {
-    transport_ = tls::make_tls_transport(io_.get_executor(), key, {});
-    const auto bound = transport_->listen(loopback(), [this](std::unique_ptr<Session> session) {
-      session_ = std::move(session);
-      session_->start(source_);
-      session_->notify_media();
-    });
-    REQUIRE(bound.has_value());
-    endpoint = *bound;
-    thread_ = std::thread{[this] { io_.run(); }};
-  }
-  ~FloodingNode() {
-    boost::asio::post(io_, [this] {
-      session_.reset();
-      transport_->stop();
-    });
-    thread_.join();
-  }
-  FloodingNode(const FloodingNode&) = delete;
-  FloodingNode& operator=(const FloodingNode&) = delete;
-
-  [[nodiscard]] std::uint32_t sent() const { return source_.sent; }
-  Endpoint endpoint;
-
- private:
-  struct Source : SessionHandler {
-    explicit Source(std::uint32_t frames) : count{frames} {}
-    void on_frame(FrameType, ByteView) override {}
-    std::optional<OutboundMedia> next_media() override {
-      if (sent == count) return std::nullopt;
-      return numbered_media(sent++);
-    }
-    void on_closed(const CloseInfo&) override {}
-    const std::uint32_t count;
-    std::atomic<std::uint32_t> sent = 0;
-  };
-
-  boost::asio::io_context io_{1};
-  Source source_;
-  std::unique_ptr<Transport> transport_;
-  std::unique_ptr<Session> session_;
-  std::thread thread_;
-};
-
-TEST_CASE("a peer is held back while the main thread does not come to its frames") {
-  boost::asio::io_context io;
-  PooledNode node{io, 2};
-  const crypto::SigningKey peer_key = node.key_on(1);
-  constexpr std::uint32_t kCount = 8000;  // 32 MiB: more than may wait anywhere
-  FloodingNode peer{peer_key, kCount};
-  auto session = node.dial(peer.endpoint, peer_key.node_id());
-  REQUIRE(session.has_value());
-  Recorder events;
-  (*session)->start(events);
-  REQUIRE(run_until(io, [&] { return !events.frames.empty(); }));
-
-  // Now the main thread does nothing until the sender cannot go on.
-  std::uint32_t before = 0;
-  do {
-    before = peer.sent();
-    std::this_thread::sleep_for(300ms);
-  } while (peer.sent() != before);
-  CHECK(before < kCount);
-
-  REQUIRE(run_until(io, [&] { return events.frames.size() == kCount; }));
-  CHECK(numbers_of(events) == first_numbers(kCount));
-  CHECK_FALSE(events.closed);
 }
 
 TEST_CASE("a proxy tells its owner that it ended, exactly once, and what went before arrives") {

@@ -4,9 +4,14 @@
 #include "common/transport/workers/pooled_tls.hpp"
 #include "tests/integration/transport_peers.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <numeric>
+#include <thread>
 
 namespace tayga::transport {
 namespace {
@@ -79,12 +84,65 @@ struct WorkerNode {
   }
 
   boost::asio::io_context& io;
+  // The workers post to it: it waits for them instead of running out of work.
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
   crypto::SigningKey key = crypto::SigningKey::generate();
   workers::WorkerPool pool;
   async::TaskGroup dials;
   std::shared_ptr<const workers::DatagramExchange> exchange;
   std::unique_ptr<DualTransport> transport;
   std::vector<std::unique_ptr<Session>> accepted;
+};
+
+/// A node on a thread of its own that sends as fast as it may to whoever connects.
+class FloodingNode {
+ public:
+  FloodingNode(Kind kind, const crypto::SigningKey& key, std::uint32_t count) : source_{count} {
+    if (kind == Kind::quic) {
+      transport_ = quic::make_quic_transport(io_.get_executor(), key, {});
+    } else {
+      transport_ = tls::make_tls_transport(io_.get_executor(), key, {});
+    }
+    const auto bound = transport_->listen(loopback(), [this](std::unique_ptr<Session> session) {
+      session_ = std::move(session);
+      session_->start(source_);
+      session_->notify_media();
+    });
+    REQUIRE(bound.has_value());
+    endpoint = *bound;
+    thread_ = std::thread{[this] { io_.run(); }};
+  }
+  ~FloodingNode() {
+    boost::asio::post(io_, [this] {
+      session_.reset();
+      transport_->stop();
+    });
+    thread_.join();
+  }
+  FloodingNode(const FloodingNode&) = delete;
+  FloodingNode& operator=(const FloodingNode&) = delete;
+
+  [[nodiscard]] std::uint32_t sent() const { return source_.sent; }
+  Endpoint endpoint;
+
+ private:
+  struct Source : SessionHandler {
+    explicit Source(std::uint32_t frames) : count{frames} {}
+    void on_frame(FrameType, ByteView) override {}
+    std::optional<OutboundMedia> next_media() override {
+      if (sent == count) return std::nullopt;
+      return numbered_media(sent++);
+    }
+    void on_closed(const CloseInfo&) override {}
+    const std::uint32_t count;
+    std::atomic<std::uint32_t> sent = 0;
+  };
+
+  boost::asio::io_context io_{1};
+  Source source_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Session> session_;
+  std::thread thread_;
 };
 
 constexpr unsigned kSessions = 12;
@@ -164,6 +222,37 @@ TEST_CASE("to a node that has TCP only a dial takes the head start and no more")
   CHECK((*session)->kind() == Kind::tcp);
   CHECK(async::Clock::now() - began < 3s);
   CHECK(client.transport->memory_of(server.key.node_id())->reached_by == Kind::tcp);
+}
+
+TEST_CASE("a peer is held back while the main thread does not come to its frames") {
+  const Kind kind = GENERATE(Kind::quic, Kind::tcp);
+  boost::asio::io_context io;
+  CAPTURE(static_cast<int>(kind));
+  WorkerNode node{io, 2, kind};
+  crypto::SigningKey peer_key = crypto::SigningKey::generate();
+  while (std::hash<NodeId>{}(peer_key.node_id()) % 2 != 1) {  // dialed on worker 1
+    peer_key = crypto::SigningKey::generate();
+  }
+  constexpr std::uint32_t kCount = 8000;  // 32 MiB: more than may wait anywhere
+  FloodingNode peer{kind, peer_key, kCount};
+  auto session = node.dial(peer.endpoint, peer_key.node_id());
+  REQUIRE(session.has_value());
+  Recorder events;
+  (*session)->start(events);
+  REQUIRE(run_until(io, [&] { return !events.frames.empty(); }));
+
+  // Now the main thread does nothing until the sender cannot go on.
+  std::uint32_t before = 0;
+  do {
+    before = peer.sent();
+    std::this_thread::sleep_for(300ms);
+  } while (peer.sent() != before);
+  CHECK(before < kCount);
+
+  REQUIRE(run_until(io, [&] { return events.frames.size() == kCount; }));
+  CHECK(numbers_of(events) == first_numbers(kCount));
+  CHECK_FALSE(events.closed);
+  session->reset();  // before its handler
 }
 
 TEST_CASE("a node ends while its sessions on every worker are busy") {

@@ -476,7 +476,7 @@ int Connection::on_stream_data(std::int64_t stream, ByteView data, void* stream_
   const bool control = ngtcp2_is_bidi_stream(stream) != 0;
   InStream* const in = control ? &control_in_ : static_cast<InStream*>(stream_data);
   if (in == nullptr) return NGTCP2_ERR_CALLBACK_FAILURE;
-  if (handler_ == nullptr) {
+  if (handler_ == nullptr || !in->held.empty()) {  // also behind what waits for the next write()
     in->held.insert(in->held.end(), data.begin(), data.end());
     holds_input_ = true;
     return 0;
