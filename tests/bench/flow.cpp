@@ -16,7 +16,9 @@ namespace tayga::bench {
 namespace {
 
 constexpr Duration kStartUp = 500ms;
-constexpr std::size_t kPayload = wire::kPayloadSizeMax;
+/// With its header a frame is 64 KiB: whole TLS records, as many bytes as a yardstick writes at
+/// once.
+constexpr std::size_t kPayload = wire::kPayloadSizeMax - wire::kFrameHeaderSize;
 
 /// One end of the flow: gives or takes whole frames without end.
 class End final : public transport::SessionHandler {
@@ -55,7 +57,8 @@ class End final : public transport::SessionHandler {
     return transport::OutboundMedia{{}, frame_};
   }
   void on_closed(const transport::CloseInfo& info) override {
-    if (info.reason != transport::CloseInfo::Reason::remote) commands_.fail(info.detail);
+    if (info.reason == transport::CloseInfo::Reason::remote) return;
+    commands_.fail(std::string{to_string(info.reason)} + ": " + info.detail);
   }
 
   boost::asio::io_context io{1};
@@ -128,8 +131,8 @@ FlowFigures measure_flow(const TransportSetup& setup, double seconds) {
   const boost::json::object window = make_window(length);
   receiver.tell("measure", window);
   sender.tell("measure", window);
-  const boost::json::object sent = sender.receive(length + 30s);
   const boost::json::object received = receiver.receive(length + 30s);
+  const boost::json::object sent = sender.receive(length + 30s);
   const double gbit = number(received, "bytes") * 8 / 1e9;
   if (gbit == 0) throw std::runtime_error{"nothing arrived"};
   return {gbit / number(received, "seconds"), number(sent, "cpu_s") / gbit,

@@ -1,10 +1,11 @@
+#include "common/base/units.hpp"
 #include "tests/bench/bench.hpp"
 #include "tests/bench/live_run.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace tayga::bench {
@@ -18,7 +19,7 @@ constexpr std::size_t kDirect = 1;
 constexpr std::size_t kFirstLoad = 2;
 constexpr std::size_t kSmallObject = 1200;
 constexpr Duration kWarmUp = 500ms;
-constexpr std::size_t kLoadStep = 20;
+constexpr std::size_t kLoadStep = 4;
 constexpr Duration kTrial = 1s;
 constexpr double kNearEnough = 0.95;
 
@@ -57,11 +58,15 @@ struct Loaded {
   std::size_t children = 0;
 };
 
-/// Load comes from further children; how many give the share asked for follows from a first few.
+/// Load comes from further children of the same stream; how many give the share asked for follows
+/// from a first few.
 Loaded measure_loaded(const TransportSetup& transport, Duration length, double share,
-                      std::size_t children_max) {
+                      std::size_t children_max, double rate_bps) {
   LivePlan plan;
   plan.transport = transport;
+  plan.object_size = wire::kChunkSize;
+  plan.object_interval = std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(static_cast<double>(plan.object_size) * 8 / rate_bps));
   plan.groups = make_pair();
   for (std::size_t left = children_max; left > 0; left -= std::min(left, kLoadStep)) {
     ChildGroup group;
@@ -91,20 +96,26 @@ Loaded measure_loaded(const TransportSetup& transport, Duration length, double s
 }  // namespace
 
 /// The time that one relay adds: each chunk that comes over it is compared with when the same chunk
-/// came straight from the source to the same process. 1200 bytes at an idle relay; then the 4 KiB
-/// chunks of an 8 Mbit/s stream at a relay that other children keep busy.
+/// came straight from the source to the same process. 1200 bytes at an idle relay; then single 4
+/// KiB chunks at a relay that other children of the stream keep busy. A chunk waits there for those
+/// to other children before it, so the fewer children make the load (--bitrate: of each), the
+/// nearer this is to the relay's own delay.
 boost::json::object bench_hop(const Args& args) {
   const TransportSetup transport = transport_from(args);
   const double seconds = args.number("seconds", 3);
   const double share = args.number("load", 0.5);
-  const auto children_max = static_cast<std::size_t>(args.count("children-max", 800));
-  if (seconds <= 0 || share <= 0 || share >= 1 || children_max == 0) {
+  const std::string bitrate = args.text("bitrate", "64mbit");
+  const auto rate_bps = parse_rate_bps(bitrate);
+  const auto children_max = static_cast<std::size_t>(args.count("children-max", 400));
+  if (!rate_bps || *rate_bps == 0 || seconds <= 0 || share <= 0 || share >= 1 ||
+      children_max == 0) {
     throw std::invalid_argument{
-        "--seconds and --children-max are above zero, --load between 0 and 1"};
+        "--seconds, --bitrate and --children-max are above zero, --load between 0 and 1"};
   }
   const auto length = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
   const LiveFigures idle = measure_idle(transport, length);
-  const Loaded loaded = measure_loaded(transport, length, share, children_max);
+  const Loaded loaded =
+      measure_loaded(transport, length, share, children_max, static_cast<double>(*rate_bps));
   const boost::json::object idle_ms = idle.received.at("hop_ms").as_object();
   const boost::json::object loaded_ms = loaded.figures.received.at("hop_ms").as_object();
   if (number(idle.received, "hops") == 0 || number(loaded.figures.received, "hops") == 0) {
@@ -122,6 +133,7 @@ boost::json::object bench_hop(const Args& args) {
           {"hop_ms", idle_ms},
           {"hop_loaded_ms", loaded_ms},
           {"loaded_children", loaded.children},
+          {"loaded_bitrate_bps", *rate_bps},
           {"loaded_relay_core_share", relay_share(loaded.figures)},
           {"relay_wait_share",
            number(loaded.figures.relay, "wait_s") / number(loaded.figures.relay, "seconds")}};
