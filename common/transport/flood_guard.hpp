@@ -23,7 +23,7 @@ class FloodGuard {
     idle_record,    ///< a TLS record without data: KeyUpdate, empty, alert
     small_record,   ///< a TLS record with less than kSmallRecord of data
     idle_packet,    ///< a QUIC packet that brought no stream data and acknowledged nothing new
-    key_update,     ///< QUIC
+    key_update,     ///< QUIC: either side's, some three round trips apart at least
     stream_opened,
     reset,          ///< RESET_STREAM or STOP_SENDING
     path_probe,     ///< a packet from another address, PATH_CHALLENGE
@@ -36,7 +36,7 @@ class FloodGuard {
 
   /// Events per second, by Kind.
   using Limits = std::array<std::uint32_t, kKinds>;
-  static constexpr Limits kLimits{8'000, 16'000, 64, 16'000, 2'000,  8, 512,
+  static constexpr Limits kLimits{8'000, 16'000, 64, 16'000, 2'000,  64, 512,
                                   256,   64,     64, 16'000, 16'000, 64};
 
   static constexpr std::size_t kSmallFrame = 128;

@@ -194,6 +194,11 @@ void QuicNet::inject(QuicEndpoint& to, const UdpAddress& from, ByteView packet) 
   to.table->on_packet({to.address, from}, packet, now_);
 }
 
+void QuicNet::inject_later(const QuicEndpoint& to, const UdpAddress& from, ByteView packet) {
+  held_.push(
+      {now_ + shape().delay, next_order_++, from, to.address, {packet.begin(), packet.end()}});
+}
+
 void QuicNet::settle() {
   for (const auto& endpoint : endpoints_) {
     if (endpoint->kernel_full) continue;

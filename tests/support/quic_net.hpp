@@ -138,6 +138,8 @@ class QuicNet {
   void attach(QuicEndpoint& endpoint, const UdpAddress& address);
   /// A packet that nobody sent arrives now.
   void inject(QuicEndpoint& to, const UdpAddress& from, ByteView packet);
+  /// The same, after the link's delay; also from inside the filter.
+  void inject_later(const QuicEndpoint& to, const UdpAddress& from, ByteView packet);
 
   /// 192.0.2.`host`:`port`.
   static UdpAddress make_address(unsigned host, std::uint16_t port = 7410);
