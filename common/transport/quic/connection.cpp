@@ -9,9 +9,11 @@
 namespace tayga::transport::quic {
 namespace {
 
-/// DESIGN 13. A stream's window begins small and grows with use, never beyond the connection's.
+/// DESIGN 13. Windows that grow with use are not for us: ngtcp2 0.12.1's tuning of them takes an
+/// honest peer's packets for a breach of flow control once some come out of order. A flow may use
+/// all of its connection's window, which alone bounds what is held.
 constexpr std::uint64_t kConnectionWindow = 1024 * 1024;
-constexpr std::uint64_t kStreamWindow = 256 * 1024;
+constexpr std::uint64_t kStreamWindow = kConnectionWindow;
 constexpr std::uint64_t kControlWindow = 64 * 1024;
 constexpr std::uint64_t kStreamsMax = 256;
 /// What was authentic of the datagram that is read now: the library's decrypt callback has no
@@ -48,8 +50,6 @@ ngtcp2_settings make_settings(const ConnectionOptions& options, std::uint64_t ts
   settings.cc_algo = options.use_cubic ? NGTCP2_CC_ALGO_CUBIC : NGTCP2_CC_ALGO_BBR;
   settings.max_tx_udp_payload_size = options.udp_payload_max;
   settings.handshake_timeout = to_ns(options.handshake_timeout);
-  settings.max_window = kConnectionWindow;
-  settings.max_stream_window = kConnectionWindow;
   return settings;
 }
 
