@@ -164,6 +164,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void prepare_media();
   bool write_packets(PacketSink& sink, std::uint64_t ts);
   Step write_packet(PacketSink& sink, std::uint64_t ts);
+  [[nodiscard]] bool paces();
   OutStream* next_stream();
   void pull_media();
   [[nodiscard]] bool flush_is_due() const;
@@ -198,7 +199,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Phase phase_ = Phase::handshaking;
   bool established_ = false;
   bool confirmed_ = false;
-  bool pacing_ = false;
+  bool pacing_ = false;      // not during the handshake: ngtcp2 would assume a third of a second
+  bool short_path_ = false;  // to a neighbour: see paces()
+  TimePoint path_judged_at_{};
   bool ending_ = false;  // close_info_ is set, the farewell is to be written
   shim::CloseError close_error_{};
   CloseInfo close_info_;

@@ -19,6 +19,10 @@ constexpr std::size_t kGatherMax = 16;
 /// A burst before others get their turn, where the library's pacing allows more.
 constexpr std::size_t kPacketsPerTurnMax = 64;
 constexpr std::size_t kHandshakePacketsMax = 8;
+constexpr Duration kPathJudged = 500ms;
+constexpr std::uint64_t kShortPathNs = 1'000'000;
+/// The frame that crosses flush_bytes, headers, a retransmission.
+constexpr std::size_t kFlushSlackPackets = 5;
 
 UdpPath to_udp_path(const ngtcp2_path& path) noexcept {
   return {UdpAddress::from(path.local.addr, static_cast<socklen_t>(path.local.addrlen)),
@@ -118,13 +122,26 @@ OutStream* Connection::stream_for(const FlowId& flow) {
   return oldest->get();
 }
 
+/// Where a round trip takes less than a timer is worth, bursts have nothing to overrun but the
+/// peer's socket, and spacing them took a tenth of a busy relay. Looked at now and then.
+bool Connection::paces() {
+  if (!pacing_ || now_ < path_judged_at_ + kPathJudged) return pacing_ && !short_path_;
+  path_judged_at_ = now_;
+  shim::ConnInfo info{};
+  shim::get_info(conn_.get(), info);
+  short_path_ = info.min_rtt < kShortPathNs;
+  return !short_path_;
+}
+
 /// True: the burst ended, not the data.
 bool Connection::write_packets(PacketSink& sink, std::uint64_t ts) {
   std::size_t burst = kHandshakePacketsMax;
   if (established_) {
     const std::size_t quantum =
         ngtcp2_conn_get_send_quantum(conn_.get()) / options_.udp_payload_max;
-    burst = std::clamp<std::size_t>(quantum, 1, kPacketsPerTurnMax);
+    // A flush leaves whole: its last packets in a burst of their own would cost as much again.
+    const std::size_t flush = options_.flush_bytes / options_.udp_payload_max + kFlushSlackPackets;
+    burst = std::clamp(quantum, std::min(flush, kPacketsPerTurnMax), kPacketsPerTurnMax);
   }
   std::size_t written = 0;
   Step step = Step::again;
@@ -139,7 +156,7 @@ bool Connection::write_packets(PacketSink& sink, std::uint64_t ts) {
     flush_due_ = false;
     flush_at_.reset();
   }
-  if (written > 0 && pacing_) ngtcp2_conn_update_pkt_tx_time(conn_.get(), ts);
+  if (written > 0 && paces()) ngtcp2_conn_update_pkt_tx_time(conn_.get(), ts);
   packets_since_update_ += written;
   if (packets_since_update_ >= options_.key_update_packets && confirmed_) {
     packets_since_update_ = 0;
