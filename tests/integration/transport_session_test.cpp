@@ -147,7 +147,7 @@ TEST_CASE(
   run_for(pair.io, 300ms);
   const std::size_t pulled = pair.near_events.media_pulled;
   CHECK(pulled > 0);
-  CHECK(pulled * 4096 < 1024 * 1024);
+  CHECK(pulled * 4096 < 1024 * 1024 + 64 * 1024);  // what a session holds, and a frame
   CHECK(pair.near->stats().queued_bytes < 256 * 1024);
 
   for (int i = 0; i < 100; ++i) pair.near->notify_media();

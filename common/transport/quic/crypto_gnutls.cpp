@@ -153,7 +153,9 @@ class GnutlsHandshaker final : public Handshaker {
   }
 
   [[nodiscard]] void* native() const noexcept override { return session_; }
-  [[nodiscard]] std::optional<NodeId> peer() const override { return leaf_key(session_); }
+  [[nodiscard]] std::optional<NodeId> peer() const override {
+    return proven_ ? proven_ : leaf_key(session_);
+  }
   [[nodiscard]] bool resumed() const noexcept override {
     return gnutls_session_is_resumed(session_) != 0;
   }
@@ -192,6 +194,7 @@ class GnutlsHandshaker final : public Handshaker {
     const std::optional<NodeId> key = leaf_key(session);
     if (!key) return GNUTLS_E_CERTIFICATE_ERROR;
     GnutlsHandshaker& handshaker = self(session);
+    handshaker.proven_ = key;  // by the time the handshake completes
     if (!handshaker.expected_ || *handshaker.expected_ == *key) return 0;
     handshaker.wrong_peer_ = true;
     return GNUTLS_E_CERTIFICATE_KEY_MISMATCH;
@@ -211,6 +214,7 @@ class GnutlsHandshaker final : public Handshaker {
   const std::shared_ptr<const Credentials> credentials_;
   const std::optional<NodeId> expected_;
   gnutls_session_t session_ = nullptr;
+  std::optional<NodeId> proven_;
   bool wrong_peer_ = false;
   std::optional<Bytes> ticket_;
 };
