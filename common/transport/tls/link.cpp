@@ -6,6 +6,7 @@
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace tayga::transport::tls {
 namespace {
@@ -254,8 +255,10 @@ bool Link::admit_records(const Engine::Read& read) {
   if (read.idle_records > 0 && !admit(FloodGuard::Kind::idle_record, read.idle_records)) {
     return false;
   }
-  return read.size == 0 || read.size >= FloodGuard::kSmallRecord ||
-         admit(FloodGuard::Kind::small_record);
+  if (read.size == 0) return true;
+  // The end of a write that did not fill its last record is small as well: two in a row count.
+  const bool before = std::exchange(record_was_small_, read.size < FloodGuard::kSmallRecord);
+  return !before || !record_was_small_ || admit(FloodGuard::Kind::small_record);
 }
 
 bool Link::admit_frame(const FrameView& frame) {

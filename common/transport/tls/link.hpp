@@ -113,6 +113,7 @@ class Link final : public Pollable, public TurnTaker, public std::enable_shared_
   Bytes early_input_;  // came behind the handshake, until start()
   FrameReader reader_;
   FloodGuard floods_;
+  bool record_was_small_ = false;
 
   RingQueue<SharedBytes> control_;
   std::size_t control_bytes_ = 0;
