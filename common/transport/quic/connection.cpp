@@ -16,6 +16,7 @@ constexpr std::uint64_t kConnectionWindow = 1024 * 1024;
 constexpr std::uint64_t kStreamWindow = kConnectionWindow;
 constexpr std::uint64_t kControlWindow = 64 * 1024;
 constexpr std::uint64_t kStreamsMax = 256;
+constexpr Duration kTimerPause = 1ms;
 /// What was authentic of the datagram that is read now: the library's decrypt callback has no
 /// pointer of ours, and the library says nothing of packets that it drops, or of most frames.
 struct Decrypted {
@@ -568,6 +569,9 @@ void Connection::update_timeout() {
   timeout_ = expiry >= static_cast<std::uint64_t>(INT64_MAX)
                  ? TimePoint::max()
                  : TimePoint{Duration{static_cast<std::int64_t>((expiry + 999) / 1000)}};
+  // Due, and yet there was nothing that it let us write: so it is while a new path is not validated
+  // and the bytes that may go there are used up. Asking without a pause would change nothing.
+  if (expiry <= last_ts_) timeout_ = now_ + kTimerPause;
   if (established_) timeout_ = std::min(timeout_, last_heard_ + options_.idle_max);
   if (established_ && waits_for_peer_) {
     timeout_ = std::min(timeout_, progress_at_ + options_.stall_max);
