@@ -24,6 +24,13 @@ SharedBytes numbered_control(std::uint32_t number, std::size_t size = sizeof num
   return make_frame(FrameType::control, payload);
 }
 
+/// Shared by all who send it.
+std::deque<OutboundMedia> first_media(std::uint32_t count) {
+  std::deque<OutboundMedia> media;
+  for (std::uint32_t i = 0; i < count; ++i) media.push_back(numbered_media(i));
+  return media;
+}
+
 std::vector<std::uint32_t> numbers_of(const Recorder& events) {
   std::vector<std::uint32_t> numbers;
   for (const auto& [type, payload] : events.frames) {
@@ -306,6 +313,7 @@ TEST_CASE("a pool ends while its sessions are busy") {
     const Endpoint at = node.listen();
     std::vector<std::unique_ptr<Session>> sessions;
     std::vector<std::unique_ptr<Recorder>> events;
+    const std::deque<OutboundMedia> media = first_media(1000);
     for (int i = 0; i < 12; ++i) {
       auto session = far_node.dial(at, node.id());
       REQUIRE(session.has_value());
@@ -315,7 +323,7 @@ TEST_CASE("a pool ends while its sessions are busy") {
     for (auto* side : {&sessions, &node.accepted}) {
       for (auto& session : *side) {
         events.push_back(std::make_unique<Recorder>());
-        for (std::uint32_t n = 0; n < 2000; ++n) events.back()->media.push_back(numbered_media(n));
+        events.back()->media = media;
         session->start(*events.back());
         session->notify_media();
       }

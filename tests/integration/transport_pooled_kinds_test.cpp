@@ -24,6 +24,13 @@ OutboundMedia numbered_media(std::uint32_t number) {
   return {{}, make_frame(FrameType::chunk, payload)};
 }
 
+/// Shared by all who send it.
+std::deque<OutboundMedia> first_media(std::uint32_t count) {
+  std::deque<OutboundMedia> media;
+  for (std::uint32_t i = 0; i < count; ++i) media.push_back(numbered_media(i));
+  return media;
+}
+
 std::vector<std::uint32_t> numbers_of(const Recorder& events) {
   std::vector<std::uint32_t> numbers;
   for (const auto& [type, payload] : events.frames) {
@@ -166,12 +173,11 @@ TEST_CASE("many sessions over several workers carry every frame both ways, in or
   }
   REQUIRE(run_until(io, [&] { return server.accepted.size() == kSessions; }));
   std::vector<std::unique_ptr<Recorder>> recorders;
+  const std::deque<OutboundMedia> media = first_media(kFrames);
   for (auto* side : {&dialed, &server.accepted}) {
     for (const auto& session : *side) {
       recorders.push_back(std::make_unique<Recorder>());
-      for (std::uint32_t n = 0; n < kFrames; ++n) {
-        recorders.back()->media.push_back(numbered_media(n));
-      }
+      recorders.back()->media = media;
       session->start(*recorders.back());
       session->notify_media();
     }
@@ -259,6 +265,7 @@ TEST_CASE("a node ends while its sessions on every worker are busy") {
   const Kind kind = GENERATE(Kind::quic, Kind::tcp);
   boost::asio::io_context io;
   std::vector<std::unique_ptr<Recorder>> recorders;
+  const std::deque<OutboundMedia> media = first_media(1000);
   WorkerNode client{io, 2, kind};
   std::vector<std::unique_ptr<Session>> dialed;
   {
@@ -273,9 +280,7 @@ TEST_CASE("a node ends while its sessions on every worker are busy") {
     for (auto* side : {&dialed, &server.accepted}) {
       for (const auto& session : *side) {
         recorders.push_back(std::make_unique<Recorder>());
-        for (std::uint32_t n = 0; n < 2000; ++n) {
-          recorders.back()->media.push_back(numbered_media(n));
-        }
+        recorders.back()->media = media;
         session->start(*recorders.back());
         session->notify_media();
       }
