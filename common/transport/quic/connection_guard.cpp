@@ -70,6 +70,10 @@ bool Connection::acknowledged_something() {
 /// that does; so are the frames in it that only ask for something. Data counts as it comes, in
 /// order or not: behind a loss much of it waits.
 void Connection::count_packet(const FrameTally& frames) {
+  if (frames.resets > 0) {  // a frame would lose its borders; the library does not tell of all
+    (void)refuse("the peer reset or stopped a stream");
+    return;
+  }
   const std::uint32_t idle_frames =
       frames.others + beyond_first(frames.acks) + beyond_first(frames.small_data);
   if (!admit(Kind::idle_frame, idle_frames) || !admit(Kind::crypto_frame, frames.crypto) ||

@@ -101,8 +101,12 @@ void FrameTally::add(ByteView payload) noexcept {
         break;
       case 0x04:  // RESET_STREAM
         in.numbers(3);
+        count = &resets;
         break;
       case 0x05:  // STOP_SENDING
+        in.numbers(2);
+        count = &resets;
+        break;
       case 0x11:  // MAX_STREAM_DATA
       case 0x15:  // STREAM_DATA_BLOCKED
         in.numbers(2);

@@ -18,7 +18,8 @@ struct FrameTally {
   std::uint32_t crypto = 0;          ///< CRYPTO
   std::uint32_t connection_ids = 0;  ///< NEW_CONNECTION_ID, RETIRE_CONNECTION_ID
   std::uint32_t path_probes = 0;     ///< PATH_CHALLENGE
-  std::uint32_t others = 0;          ///< PING, credit, blocked, resets, tokens, answers to probes
+  std::uint32_t resets = 0;          ///< RESET_STREAM, STOP_SENDING
+  std::uint32_t others = 0;          ///< PING, credit, blocked, tokens, answers to probes
 
   static constexpr std::uint64_t kSmallData = 64;
 
