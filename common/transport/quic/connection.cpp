@@ -189,7 +189,6 @@ Connection::Connection(const Setup& setup, Side side)
       owner_{*setup.owner},
       side_{side},
       first_path_{setup.path},
-      last_remote_{setup.path.remote},
       now_{setup.now},
       last_heard_{setup.now},
       progress_at_{setup.now} {
@@ -359,20 +358,14 @@ bool Connection::failed_by_wrong_peer() const {
 void Connection::on_packet(const UdpPath& path, ByteView packet, TimePoint now) {
   if (phase_ == Phase::finished || ending_) return;
   const auto self = shared_from_this();
-  UdpPath where = path;
-  // A dialer's local address is the kernel's business: it may change with the route. A packet that
-  // another worker handed over does not know its own.
-  if (side_ == Side::dialer || path.local.is_unspecified()) {
-    const ngtcp2_addr& local = ngtcp2_conn_get_path(conn_.get())->local;
-    const auto current = UdpAddress::from(local.addr, static_cast<socklen_t>(local.addrlen));
-    if (current.port() == path.local.port()) where.local = current;
-  }
-  const ngtcp2_path at = to_path(where);
+  const std::uint64_t ts = timestamp(now);
+  std::optional<UdpPath> where = admit_path(path);
+  if (!where) return;
+  const ngtcp2_path at = to_path(*where);
   const ngtcp2_pkt_info info{};
   packet_acknowledged_ = false;
   decrypted = {};
   note_in_flight();
-  const std::uint64_t ts = timestamp(now);
   const int result =
       ngtcp2_conn_read_pkt(conn_.get(), &at, &info, as_uchar(packet), packet.size(), ts);
   if (phase_ == Phase::finished) return;
@@ -381,22 +374,19 @@ void Connection::on_packet(const UdpPath& path, ByteView packet, TimePoint now) 
   stats_.bytes_in += packet.size();
   if (decrypted.any) {
     const FrameTally frames = decrypted.frames;  // what follows may read another connection's
-    on_authentic_packet(path, frames);
+    on_authentic_packet(frames);
   }
   if (phase_ != Phase::finished) want_write();
 }
 
 /// What others made up, or repeat, may not keep a dead peer alive nor count against a living one.
-void Connection::on_authentic_packet(const UdpPath& path, const FrameTally& frames) {
+void Connection::on_authentic_packet(const FrameTally& frames) {
   last_heard_ = now_;
   if (!established_) establish();
   if (side_ == Side::dialer && established_) {
     if (auto ticket = handshaker_->take_ticket()) owner_.on_ticket(peer_, std::move(*ticket));
   }
-  if (!(path.remote == last_remote_)) {
-    last_remote_ = path.remote;
-    if (!admit(FloodGuard::Kind::path_probe)) return;
-  }
+  note_path();
   count_packet(frames);
   unblock();
 }
@@ -582,9 +572,11 @@ void Connection::update_timeout() {
 
 bool Connection::migrate(const UdpAddress& local, TimePoint now) {
   if (side_ != Side::dialer || !confirmed_ || phase_ != Phase::open || ending_) return false;
+  if (now < path_settled_at_) return false;
   UdpPath path{local, UdpAddress::from(remote_endpoint())};
   const ngtcp2_path to = to_path(path);
   if (ngtcp2_conn_initiate_immediate_migration(conn_.get(), &to, timestamp(now)) != 0) return false;
+  path_settled_at_ = now_ + kPathSettle;
   want_write();
   return true;
 }

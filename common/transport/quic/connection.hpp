@@ -134,6 +134,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   /// Application error codes of ours; 0 = in order.
   static constexpr std::uint64_t kRefused = 1;
   static constexpr std::uint64_t kAbandoned = 2;
+  /// One change of path at a time: by then the library has validated it, or gone back.
+  static constexpr Duration kPathSettle = 4s;
   struct Deleter {
     void operator()(ngtcp2_conn* conn) const noexcept { ngtcp2_conn_del(conn); }
   };
@@ -150,9 +152,11 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void on_read_error(int code);
   int on_handshake_completed();
   void establish();
-  void on_authentic_packet(const UdpPath& path, const FrameTally& frames);
+  void on_authentic_packet(const FrameTally& frames);
 
   // Guarding; see connection_guard.cpp.
+  [[nodiscard]] std::optional<UdpPath> admit_path(const UdpPath& path);
+  void note_path();
   void note_in_flight();
   void count_packet(const FrameTally& frames);
   [[nodiscard]] bool acknowledged_something();
@@ -186,7 +190,6 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   ConnectionOwner& owner_;
   const Side side_;
   UdpPath first_path_;
-  UdpAddress last_remote_;
   std::unique_ptr<Handshaker> handshaker_;
   ngtcp2_crypto_conn_ref conn_ref_{};
   MemoryMeter memory_;
@@ -215,6 +218,13 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   TimePoint progress_at_{};      // when it acknowledged last, or when the wait began
   TimePoint timeout_ = TimePoint::max();
   FloodGuard guard_;
+  enum class From {
+    current,
+    elsewhere,
+    new_path
+  } from_ = From::current;            // the packet that is read
+  TimePoint path_heard_at_{};         // something authentic came from where we send to
+  TimePoint path_settled_at_{};       // until then no other path is looked at
   bool packet_acknowledged_ = false;  // stream data, in order
   std::uint64_t in_flight_ = 0;       // bytes, when last looked at ...
   std::uint64_t in_flight_at_ = 0;    // ... and how many we had sent then

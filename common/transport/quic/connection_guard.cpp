@@ -15,6 +15,9 @@ constexpr std::size_t kLibraryMemoryMax = 4 * 1024 * 1024;
 /// Of frames that have not come whole, on all streams (DESIGN 13).
 constexpr std::size_t kPartialFramesMax = 1024 * 1024;
 
+/// A peer that is heard where it was is there, whatever comes from elsewhere.
+constexpr Duration kPathSilence = 100ms;
+
 std::uint64_t bytes_in_flight(ngtcp2_conn* conn) {
   shim::ConnInfo info{};
   shim::get_info(conn, info);
@@ -48,6 +51,37 @@ bool Connection::hold_partial(std::size_t before, std::size_t after) {
   if (partial_in_ <= kPartialFramesMax) return true;
   (void)refuse("too many unfinished frames");
   return false;
+}
+
+/// Which path a packet is read as coming by; nullopt: it is not read.
+///
+/// Somebody who sees our packets can send copies of them from other addresses, and a peer can come
+/// from a new one with every packet. ngtcp2 0.12.1 aborts the process when paths change while one
+/// is being validated (it retires a connection id twice). So a new path is believed only when the
+/// old one is silent, and then no other for kPathSettle; what comes from elsewhere while the peer
+/// is heard is read as if it came from there, so nothing of it is lost.
+std::optional<UdpPath> Connection::admit_path(const UdpPath& path) {
+  const UdpPath current = current_path();
+  UdpPath where = path;
+  // A packet that another worker handed over does not know its local address.
+  if (path.local.is_unspecified() && path.local.port() == current.local.port()) {
+    where.local = current.local;
+  }
+  from_ = From::current;
+  if (where == current) return where;
+  from_ = From::elsewhere;
+  // A dialer's local address is the kernel's business: it may change with the route.
+  if (side_ == Side::dialer && where.remote == current.remote) return current;
+  if (side_ == Side::dialer || !established_ || now_ < path_settled_at_) return std::nullopt;
+  if (now_ - path_heard_at_ < kPathSilence) return current;
+  from_ = From::new_path;
+  return where;
+}
+
+/// The packet was authentic.
+void Connection::note_path() {
+  if (from_ == From::current) path_heard_at_ = now_;
+  if (from_ == From::new_path) path_settled_at_ = now_ + kPathSettle;
 }
 
 /// Before a packet is read: so acknowledged_something() can tell.
