@@ -131,6 +131,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     closing,   // our side ends in order: control first, then CONNECTION_CLOSE
     finished,  // the handler was told; nothing is called any more
   };
+  enum class From { current, elsewhere, new_path };  // as admit_path() judged
   /// Application error codes of ours; 0 = in order.
   static constexpr std::uint64_t kRefused = 1;
   static constexpr std::uint64_t kAbandoned = 2;
@@ -218,11 +219,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   TimePoint progress_at_{};      // when it acknowledged last, or when the wait began
   TimePoint timeout_ = TimePoint::max();
   FloodGuard guard_;
-  enum class From {
-    current,
-    elsewhere,
-    new_path
-  } from_ = From::current;            // the packet that is read
+  From from_ = From::current;         // of the packet that is read
   TimePoint path_heard_at_{};         // something authentic came from where we send to
   TimePoint path_settled_at_{};       // until then no other path is looked at
   bool packet_acknowledged_ = false;  // stream data, in order
