@@ -87,15 +87,19 @@ void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,
                          std::uint64_t live_from, TimePoint now) {
   const std::size_t stripe_count = subscription.stripes.size();
   ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
-  place.from = start.value_or(window.late_join_start());
+  const SliceSeq from = start.value_or(window.late_join_start());
   place.live_from = live_from;
   place.catch_up_until = now + kCatchUpMax;
+  SliceSeq arrived{0};  // one past the last of this stripe that is here
   for (const auto& [seq, slice] : window.slices()) {
     if (seq.value() % stripe_count != stripe.value()) continue;
+    arrived = seq.next();
     const bool sticky_start = !start && window.is_sticky(slice->header.object);
-    if (seq < place.from && !sticky_start) continue;
+    if (seq < from && !sticky_start) continue;
     subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, false});
   }
+  // The other stripes may have run ahead of this one: what it brings next is live all the same.
+  place.from = start ? from : std::min(from, arrived);
 }
 
 bool ChildFeed::resend(ChildSubscription& subscription, const SlicePtr& slice) {

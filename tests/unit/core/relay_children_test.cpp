@@ -201,6 +201,24 @@ TEST_CASE("a late joiner gets the segment in progress from its begin and then li
   CHECK(rig.pull_all(rig.child.node_id()).size() == 15);
 }
 
+TEST_CASE("a late joiner gets what a slower stripe brings after the others ran ahead") {
+  Rig rig{4};
+  rig.join_parent();
+  std::vector<media::SignedSlice> slices;
+  for (unsigned i = 1; i <= 4; ++i) {
+    for (auto& slice : rig.publisher.playlist(i, at(rig.now))) slices.push_back(std::move(slice));
+  }
+  REQUIRE(slices.size() == 4);  // one a stripe
+  rig.feed(rig.parent.node_id(), slices[2]);
+  rig.feed(rig.parent.node_id(), slices[3]);
+  rig.join_child(rig.child.node_id());
+  const std::size_t ahead = rig.pull_all(rig.child.node_id()).size();
+  rig.feed(rig.parent.node_id(), slices[0]);
+  rig.feed(rig.parent.node_id(), slices[1]);
+  CHECK(rig.pull_all(rig.child.node_id()).size() == ahead);
+  CHECK(child_status(rig, rig.child.node_id()).dropped_bytes == 0);
+}
+
 TEST_CASE("a child that names a sequence gets everything of the stripe from there") {
   Rig rig{4};
   rig.start_publishing();
