@@ -301,9 +301,27 @@ TEST_CASE("dials on a worker fail as others do") {
     run_for(io, 50ms);
     node.transport = tls::make_tls_transport(io.get_executor(), node.key, {});
     REQUIRE(run_until(io, [&] { return result.has_value(); }));
-    CHECK(result->error() == TransportErrc::timed_out);
+    CHECK(result->error() == TransportErrc::connect_failed);
   }
 }
+
+TEST_CASE("a dial that is never resumed does not outlive the pool") {
+  boost::asio::io_context io;
+  const auto dial = [](auto connect) -> async::Task<void> { (void)co_await std::move(connect); };
+  {
+    PooledNode node{io, 2};
+    boost::asio::ip::tcp::acceptor silent{io, {boost::asio::ip::address_v4::loopback(), 0}};
+    const Endpoint at = loopback(silent.local_endpoint().port());
+    const NodeId peer = node.key_on(1).node_id();
+    REQUIRE(node.dials.spawn(dial(node.transport->connect(at, peer, 60s))));
+    run_for(io, 20ms);
+    const auto began = std::chrono::steady_clock::now();
+    node.transport.reset();
+    node.pool.stop();
+    CHECK(std::chrono::steady_clock::now() - began < 1s);  // nothing kept the worker busy
+    node.transport = tls::make_tls_transport(io.get_executor(), node.key, {});
+  }
+}  // the frames that wait are destroyed with the context
 
 TEST_CASE("a pool ends while its sessions are busy") {
   boost::asio::io_context io;

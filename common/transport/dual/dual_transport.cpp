@@ -41,7 +41,7 @@ Result<std::uint16_t> find_free_port(const ip::address& address) {
   return TransportErrc::listen_failed;
 }
 
-/// Shared with the dials: the transport may be destroyed while one is under way.
+/// Shared with the dials: the transport may be destroyed while one is under way. It then has none.
 struct State {
   boost::asio::any_io_executor executor;
   Duration head_start;
@@ -49,8 +49,12 @@ struct State {
   std::unique_ptr<Transport> tcp;
   TransportChoice choice;
 
-  Transport& of(Kind kind) { return kind == Kind::quic ? *quic : *tcp; }
+  Transport* of(Kind kind) { return kind == Kind::quic ? quic.get() : tcp.get(); }
 };
+
+async::Task<Result<std::unique_ptr<Session>>> give_up() {
+  co_return TransportErrc::connect_failed;
+}
 
 Kind other(Kind kind) {
   return kind == Kind::quic ? Kind::tcp : Kind::quic;
@@ -63,7 +67,8 @@ async::Task<Result<std::unique_ptr<Session>>> run_connect(std::shared_ptr<State>
   std::vector<DialWay> ways;
   for (const Kind kind : {led, other(led)}) {
     ways.emplace_back([state, kind, remote, expected](Duration left) {
-      return state->of(kind).connect(remote, expected, left);
+      Transport* const transport = state->of(kind);
+      return transport ? transport->connect(remote, expected, left) : give_up();
     });
   }
   auto race = run_dial_race(state->executor, std::move(ways), state->head_start, timeout);
@@ -82,7 +87,12 @@ class Dual final : public DualTransport {
                                              std::move(parts.tcp), TransportChoice{}})} {
     TAYGA_CHECK(state_->quic || state_->tcp);
   }
-  ~Dual() override { stop(); }
+  ~Dual() override {
+    stop();
+    // Not with the last dial: a dial's frame may outlive what the transports live on.
+    state_->quic.reset();
+    state_->tcp.reset();
+  }
   Dual(const Dual&) = delete;
   Dual& operator=(const Dual&) = delete;
 

@@ -40,7 +40,8 @@ std::shared_ptr<ProxyHub> ProxyHub::make(WorkerPool& pool, unsigned worker,
 }
 
 ProxyHub::~ProxyHub() {
-  if (!worker_hub_) return;  // the transport could not be made
+  for (const auto& [key, dial] : dials_) dial->ended.set();  // without a result: given up
+  if (!worker_hub_) return;                                  // the transport could not be made
   // Its last owner must be the worker: what it destroys lives there.
   boost::asio::post(executor_, [hub = std::move(worker_hub_)] { hub->shut_down(); });
 }
@@ -64,15 +65,19 @@ async::Task<Result<std::unique_ptr<Session>>> ProxyHub::run_connect(std::shared_
   const auto dial = std::make_shared<Dial>(hub->main_);
   hub->dials_.emplace(key, dial);
   hub->send({key, std::make_unique<Command::Dial>(Command::Dial{remote, expected, timeout})});
+  // One who waits does not keep the workers' side alive: the task's frame may outlive the pool.
+  const std::weak_ptr<ProxyHub> weak = hub;
+  hub.reset();
   const TimePoint deadline = async::Clock::now() + timeout + kDialSlack;
   const async::WaitResult waited = co_await dial->ended.wait(deadline);
-  hub->dials_.erase(key);
-  if (dial->result && waited != async::WaitResult::cancelled) co_return std::move(*dial->result);
-  if (!dial->result) hub->send({key, Command::CancelDial{}});
+  hub = weak.lock();
+  if (hub) hub->dials_.erase(key);
+  if (hub && !dial->result) hub->send({key, Command::CancelDial{}});
   if (waited == async::WaitResult::cancelled) {
     co_return error_code{boost::asio::error::operation_aborted};
   }
-  co_return TransportErrc::timed_out;
+  if (dial->result) co_return std::move(*dial->result);
+  co_return hub ? TransportErrc::timed_out : TransportErrc::connect_failed;
 }
 
 // Towards the worker.

@@ -19,7 +19,8 @@ namespace tayga::transport::workers {
 class Proxy;
 
 /// The main thread's side of one worker of a pooled transport, alive as long as the transport or
-/// one of its proxies is; with the last of them the worker's side ends.
+/// one of its proxies is; with the last of them the worker's side ends,
+/// and the dials are given up.
 ///
 /// What the proxies want is gathered during one turn of the main loop and crosses as one batch;
 /// what comes back is handled kBytesPerTurn at a time. Not thread-safe: main executor only.
