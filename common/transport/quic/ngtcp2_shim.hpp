@@ -48,6 +48,10 @@ inline void set_token(ngtcp2_settings& settings, const std::uint8_t* token, std:
   settings.tokenlen = size;
   settings.token_type = NGTCP2_TOKEN_TYPE_RETRY;
 }
+inline void set_token(ngtcp2_pkt_hd& header, const std::uint8_t* token, std::size_t size) {
+  header.token = token;
+  header.tokenlen = size;
+}
 inline const std::uint8_t* token_of(const ngtcp2_pkt_hd& header, std::size_t& size) {
   size = header.tokenlen;
   return header.token;
@@ -88,6 +92,9 @@ inline void set_original_dcid(ngtcp2_transport_params& params, const ngtcp2_cid&
 }
 inline void set_token(ngtcp2_settings& settings, const std::uint8_t* token, std::size_t size) {
   settings.token = ngtcp2_vec{const_cast<std::uint8_t*>(token), size};
+}
+inline void set_token(ngtcp2_pkt_hd& header, const std::uint8_t* token, std::size_t size) {
+  header.token = ngtcp2_vec{const_cast<std::uint8_t*>(token), size};
 }
 inline const std::uint8_t* token_of(const ngtcp2_pkt_hd& header, std::size_t& size) {
   size = header.token.len;

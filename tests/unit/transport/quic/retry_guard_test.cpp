@@ -49,7 +49,7 @@ struct Client {
     header.version = NGTCP2_PROTO_VER_V1;
     header.dcid = source;
     header.scid = first.scid;
-    header.token = ngtcp2_vec{reinterpret_cast<std::uint8_t*>(token.data()), token.size()};
+    shim::set_token(header, as_uchar(token), token.size());
     return header;
   }
 };
