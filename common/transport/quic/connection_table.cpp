@@ -105,8 +105,8 @@ void ConnectionTable::remove_id(const ConnectionId& id) {
 void ConnectionTable::make_reset_token(const ConnectionId& id, std::uint8_t* token) {
   ngtcp2_cid cid{};
   ngtcp2_cid_init(&cid, id.bytes.data(), id.size);
-  const auto* const key = reinterpret_cast<const std::uint8_t*>(options_.token_key.data());
-  (void)ngtcp2_crypto_generate_stateless_reset_token(token, key, options_.token_key.size(), &cid);
+  const auto* const key = reinterpret_cast<const std::uint8_t*>(options_.reset_key.data());
+  (void)ngtcp2_crypto_generate_stateless_reset_token(token, key, options_.reset_key.size(), &cid);
 }
 
 void ConnectionTable::wants_write(Connection& connection) {

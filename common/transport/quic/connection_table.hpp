@@ -61,6 +61,7 @@ class ConnectionTable final : private ConnectionOwner {
     unsigned worker = 0;
     unsigned worker_count = 1;
     std::array<std::byte, 32> token_key{};
+    std::array<std::byte, 32> reset_key{};
   };
 
   ConnectionTable(const Options& options, std::shared_ptr<const Credentials> credentials,

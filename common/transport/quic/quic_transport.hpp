@@ -18,10 +18,13 @@ namespace tayga::transport::quic {
 /// Secrets that the transports of one process share: any of them may get the next packet of a
 /// handshake (retry tokens), or the next connection of a peer (session tickets).
 struct SharedSecrets {
-  std::array<std::byte, 32> token_key;   ///< retry tokens and stateless resets
+  std::array<std::byte, 32> token_key;   ///< retry tokens
+  std::array<std::byte, 32> reset_key;   ///< stateless resets; the same in the node's next life
   std::array<std::byte, 64> ticket_key;  ///< session tickets
 };
-std::shared_ptr<const SharedSecrets> make_shared_secrets();
+/// Random ones, except what a restarted node needs to end its former connections: that follows from
+/// its identity.
+std::shared_ptr<const SharedSecrets> make_shared_secrets(const crypto::SigningKey& identity);
 
 /// One transport among several on the same port, each on its own thread.
 struct WorkerPlace {

@@ -51,7 +51,7 @@ PooledQuic make_pooled_quic(WorkerPool& pool, const crypto::SigningKey& identity
   own.half_open_max = worker_share(options.half_open_max, pool.size());
   own.half_open_per_prefix_max = worker_share(options.half_open_per_prefix_max, pool.size());
   own.retry_above = worker_share(options.retry_above, pool.size());
-  if (!own.secrets) own.secrets = quic::make_shared_secrets();
+  if (!own.secrets) own.secrets = quic::make_shared_secrets(identity);
   own.hand_over = [exchange](unsigned worker, SharedBytes datagram, const Endpoint& from) {
     exchange->hand_over(worker, std::move(datagram), from);
   };
