@@ -21,6 +21,11 @@ class Input {
   }
   /// Pre: 0 < count <= 256.
   std::size_t below(std::size_t count) { return byte() % count; }
+  /// Small, or near the end of the range.
+  std::uint64_t number() {
+    const std::uint8_t value = byte();
+    return value < 240 ? value : ~std::uint64_t{0} - (255U - value);
+  }
   std::size_t number16() {
     const std::size_t high = byte();
     return high << 8U | byte();

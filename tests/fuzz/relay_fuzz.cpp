@@ -1,6 +1,7 @@
 #include "common/base/check.hpp"
 #include "daemon/core/relay.hpp"
 #include "tests/fuzz/fuzz.hpp"
+#include "tests/fuzz/input.hpp"
 #include "tests/sim/relay_world.hpp"
 
 #include <algorithm>
@@ -61,32 +62,6 @@ const Fixture& fixture() {
   static const Fixture made;
   return made;
 }
-
-class Input {
- public:
-  explicit Input(ByteView bytes) : bytes_{bytes} {}
-  [[nodiscard]] bool empty() const { return bytes_.empty(); }
-  std::uint8_t byte() {
-    if (bytes_.empty()) return 0;
-    const auto value = std::to_integer<std::uint8_t>(bytes_.front());
-    bytes_ = bytes_.subspan(1);
-    return value;
-  }
-  std::size_t below(std::size_t count) { return byte() % count; }
-  /// Small, or near the end of the range.
-  std::uint64_t number() {
-    const std::uint8_t value = byte();
-    return value < 240 ? value : ~std::uint64_t{0} - (255U - value);
-  }
-  ByteView take(std::size_t size) {
-    const ByteView part = bytes_.first(std::min(size, bytes_.size()));
-    bytes_ = bytes_.subspan(part.size());
-    return part;
-  }
-
- private:
-  ByteView bytes_;
-};
 
 class Run {
  public:
@@ -292,7 +267,7 @@ class Run {
   }
 
   const Fixture& made_ = fixture();
-  Input in_;
+  fuzz::Input in_;
   relay::RelayLimits limits_;
   std::unique_ptr<Relay> relay_;
   TimePoint mono_ = sim::kStart;

@@ -44,19 +44,27 @@ class CountingTransport final : public Transport {
   const unsigned worker_;
 };
 
-/// One node whose sessions live on `workers` threads; the test is its main thread.
-struct PooledNode {
-  PooledNode(boost::asio::io_context& context, unsigned workers, tls::TlsOptions options = {})
-      : io{context}, pool{context.get_executor(), workers}, dials{context.get_executor(), "d", 64} {
-    transport = workers::make_pooled_transport(
-        pool, [this, options](unsigned worker, boost::asio::any_io_executor executor) {
-          tls::TlsOptions own = options;
-          own.port_sharing = worker == 0 ? tls::PortSharing::first : tls::PortSharing::further;
-          return std::make_unique<CountingTransport>(
-              tls::make_tls_transport(std::move(executor), key, own), counts, worker);
-        });
-  }
-  ~PooledNode() {
+/// Shared by all who send it.
+inline std::deque<OutboundMedia> first_media(std::uint32_t count) {
+  std::deque<OutboundMedia> media;
+  for (std::uint32_t i = 0; i < count; ++i) media.push_back(numbered_media(i));
+  return media;
+}
+
+/// A node whose sessions live on `workers` threads; the test is its main thread.
+struct PoolNode : NodeBase {
+  PoolNode(boost::asio::io_context& context, unsigned workers)
+      : NodeBase{context}, pool{context.get_executor(), workers} {}
+  PoolNode(const PoolNode&) = delete;
+  PoolNode& operator=(const PoolNode&) = delete;
+
+  // The workers post to it: it waits for them instead of running out of work.
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
+  workers::WorkerPool pool;
+
+ protected:
+  /// Before what the transport was made from goes away.
+  void end() {
     dials.cancel();
     transport->stop();
     io.restart();
@@ -67,26 +75,22 @@ struct PooledNode {
     io.restart();
     io.poll();
   }
-  PooledNode(const PooledNode&) = delete;
-  PooledNode& operator=(const PooledNode&) = delete;
+  ~PoolNode() = default;
+};
 
-  Endpoint listen() {
-    const auto bound = transport->listen(
-        loopback(), [this](std::unique_ptr<Session> s) { accepted.push_back(std::move(s)); });
-    REQUIRE(bound.has_value());
-    return *bound;
+/// One that counts what each worker does, over TLS.
+struct PooledNode : PoolNode {
+  PooledNode(boost::asio::io_context& context, unsigned workers, tls::TlsOptions options = {})
+      : PoolNode{context, workers} {
+    transport = workers::make_pooled_transport(
+        pool, [this, options](unsigned worker, boost::asio::any_io_executor executor) {
+          tls::TlsOptions own = options;
+          own.port_sharing = worker == 0 ? tls::PortSharing::first : tls::PortSharing::further;
+          return std::make_unique<CountingTransport>(
+              tls::make_tls_transport(std::move(executor), key, own), counts, worker);
+        });
   }
-
-  Result<std::unique_ptr<Session>> dial(const Endpoint& remote, const NodeId& expected,
-                                        Duration timeout = 10s) {
-    std::optional<Result<std::unique_ptr<Session>>> result;
-    const auto store = [](auto connect, auto& out) -> async::Task<void> {
-      out.emplace(co_await std::move(connect));
-    };
-    REQUIRE(dials.spawn(store(transport->connect(remote, expected, timeout), result)));
-    REQUIRE(run_until(io, [&] { return result.has_value(); }));
-    return std::move(*result);
-  }
+  ~PooledNode() { end(); }
 
   /// A peer with an id that this node dials on `worker`.
   crypto::SigningKey key_on(unsigned worker) const {
@@ -96,17 +100,7 @@ struct PooledNode {
     }
   }
 
-  NodeId id() const { return key.node_id(); }
-
-  boost::asio::io_context& io;
-  // The workers post to it: it waits for them instead of running out of work.
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
-  crypto::SigningKey key = crypto::SigningKey::generate();
   WorkerCounts counts;
-  workers::WorkerPool pool;
-  async::TaskGroup dials;
-  std::unique_ptr<Transport> transport;
-  std::vector<std::unique_ptr<Session>> accepted;
 };
 
 /// A session whose near end is a proxy of worker 1 and whose far end is an ordinary one.

@@ -1,12 +1,12 @@
 #include "common/transport/flood_guard.hpp"
 #include "tests/integration/hostile_quic_peer.hpp"
 #include "tests/integration/transport_peers.hpp"
+#include "tests/support/resident_memory.hpp"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -15,14 +15,6 @@ namespace {
 
 using wire::FrameType;
 using SteadyClock = std::chrono::steady_clock;
-
-std::size_t resident_bytes() {
-  std::ifstream statm{"/proc/self/statm"};
-  std::size_t total = 0;
-  std::size_t resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
 
 #ifdef __SANITIZE_ADDRESS__  // which keeps what is freed
 constexpr std::size_t kGrowthMax = 256 * 1024 * 1024;
@@ -44,7 +36,7 @@ struct Attack {
   /// Sends what `make` gives, as fast as the node takes it, until the session ends or 10 s are
   /// over; returns how many packets.
   std::size_t flood(const std::function<Bytes(std::size_t)>& make) {
-    const std::size_t before = resident_bytes();
+    const std::size_t before = test::resident_bytes();
     const auto end = SteadyClock::now() + std::chrono::seconds{10};
     std::size_t count = 0;
     while (!events.closed && SteadyClock::now() < end) {
@@ -53,7 +45,7 @@ struct Attack {
       io.restart();
       io.poll();
     }
-    CHECK(resident_bytes() <= before + kGrowthMax);
+    CHECK(test::resident_bytes() <= before + kGrowthMax);
     return count;
   }
   void expect_closed(FloodGuard::Kind kind) {
@@ -183,7 +175,7 @@ TEST_CASE("a flood of empty stream frames, on all streams") {
 TEST_CASE(
     "crumbs of a stream that never join, as slow as they must be to be no flood, fill little") {
   Attack attack;
-  const std::size_t before = resident_bytes();
+  const std::size_t before = test::resident_bytes();
   std::size_t sent = 0;
   const auto end = SteadyClock::now() + std::chrono::seconds{4};
   while (!attack.events.closed && SteadyClock::now() < end) {
@@ -196,7 +188,7 @@ TEST_CASE(
     run_for(attack.io, 1ms);
   }
   CHECK(sent > 1000);
-  CHECK(resident_bytes() <= before + kGrowthMax);
+  CHECK(test::resident_bytes() <= before + kGrowthMax);
 }
 
 TEST_CASE("a flood of handshake messages after the handshake") {
@@ -284,7 +276,7 @@ TEST_CASE(
     return ::sendmsg(liar, &header, MSG_DONTWAIT) > 0;
   };
 
-  const std::size_t before = resident_bytes();
+  const std::size_t before = test::resident_bytes();
   std::uint32_t media = 0;
   for (std::uint32_t i = 0; i < 20'000; ++i) {
     REQUIRE(send_from(256 + i * 3, initials[i % initials.size()]));
@@ -301,7 +293,7 @@ TEST_CASE(
       io, [&] { return near_events.frames.size() == media; }, 5s));
   CHECK_FALSE(near_events.closed);
   CHECK_FALSE(far_events.closed);
-  CHECK(resident_bytes() <= before + 64 * 1024 * 1024);
+  CHECK(test::resident_bytes() <= before + 64 * 1024 * 1024);
   CHECK(server.accepted.empty());
 
   // An honest newcomer proves its address, and is let in meanwhile.

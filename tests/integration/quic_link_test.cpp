@@ -15,35 +15,6 @@ using test::UdpLinkEmulator;
 using wire::FrameType;
 using SteadyClock = std::chrono::steady_clock;
 
-OutboundMedia numbered_media(std::uint32_t number, std::size_t size = 4096) {
-  Bytes payload(size, static_cast<std::byte>(number));
-  std::memcpy(payload.data(), &number, sizeof number);
-  return {{}, make_frame(FrameType::chunk, payload)};
-}
-
-SharedBytes numbered_control(std::uint32_t number) {
-  Bytes payload(sizeof number);
-  std::memcpy(payload.data(), &number, sizeof number);
-  return make_frame(FrameType::control, payload);
-}
-
-std::vector<std::uint32_t> numbers_of(const Recorder& events, FrameType type) {
-  std::vector<std::uint32_t> numbers;
-  for (const auto& [frame_type, payload] : events.frames) {
-    if (frame_type != type) continue;
-    std::uint32_t number = 0;
-    std::memcpy(&number, payload.data(), sizeof number);
-    numbers.push_back(number);
-  }
-  return numbers;
-}
-
-std::vector<std::uint32_t> first_numbers(std::size_t count) {
-  std::vector<std::uint32_t> numbers(count);
-  std::iota(numbers.begin(), numbers.end(), 0U);
-  return numbers;
-}
-
 /// Two nodes with one started session between them, over an emulated link.
 struct Linked {
   explicit Linked(const LinkShape& shape = {}, const Options& options = {})

@@ -1,12 +1,12 @@
 #include "common/transport/flood_guard.hpp"
 #include "tests/integration/hostile_tls_peer.hpp"
 #include "tests/integration/transport_peers.hpp"
+#include "tests/support/resident_memory.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <string>
 
 namespace tayga::transport {
@@ -95,14 +95,6 @@ struct Endless final : Recorder {
   const SharedBytes chunk = make_frame(FrameType::chunk, Bytes(4096));
 };
 
-std::size_t resident_bytes() {
-  std::ifstream statm{"/proc/self/statm"};
-  std::size_t total = 0;
-  std::size_t resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
-
 }  // namespace
 
 TEST_CASE("a peer that only changes its key is closed before it costs anything") {
@@ -190,16 +182,16 @@ TEST_CASE("floods leave no memory behind") {
   Attack attack{options};
   std::size_t before = 0;
   for (int i = 0; i < 60; ++i) {
-    if (i == 20) before = resident_bytes();
+    if (i == 20) before = test::resident_bytes();
     const auto count = attack.repeat(10'000, [&] { return attack.peer->update_key(); });
     REQUIRE(count);
     attack.session.reset();
     attack.open();
   }
 #ifndef __SANITIZE_ADDRESS__  // which keeps what is freed
-  CHECK(resident_bytes() <= before + 2 * 1024 * 1024);
+  CHECK(test::resident_bytes() <= before + 2 * 1024 * 1024);
 #else
-  CHECK(resident_bytes() <= before + 256 * 1024 * 1024);
+  CHECK(test::resident_bytes() <= before + 256 * 1024 * 1024);
 #endif
 }
 

@@ -9,9 +9,11 @@
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
+#include <cstring>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -44,6 +46,25 @@ inline Endpoint loopback(std::uint16_t port = 0) {
 
 inline SharedBytes make_frame(wire::FrameType type, ByteView payload) {
   return std::make_shared<const Bytes>(wire::serialize_frame(type, payload));
+}
+
+/// A media frame whose first bytes are its number, and the rest too as far as a byte goes.
+inline OutboundMedia numbered_media(std::uint32_t number, std::size_t size = 4096) {
+  Bytes payload(size, static_cast<std::byte>(number));
+  std::memcpy(payload.data(), &number, sizeof number);
+  return {{}, make_frame(wire::FrameType::chunk, payload)};
+}
+
+inline SharedBytes numbered_control(std::uint32_t number, std::size_t size = sizeof number) {
+  Bytes payload(size);
+  std::memcpy(payload.data(), &number, sizeof number);
+  return make_frame(wire::FrameType::control, payload);
+}
+
+inline std::vector<std::uint32_t> first_numbers(std::size_t count) {
+  std::vector<std::uint32_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), 0U);
+  return numbers;
 }
 
 /// Runs the context until `done` or 20 s; what it returns is whether `done` held.
@@ -95,20 +116,24 @@ struct Recorder : SessionHandler {
   }
 };
 
-/// One node: a key, a transport, and the sessions that others opened to it.
-struct Node {
-  explicit Node(boost::asio::io_context& context) : Node{context, Options{}} {}
-  template <class KindOptions>
-  Node(boost::asio::io_context& context, const KindOptions& options)
-      : io{context},
-        transport{make_transport(context, key, options)},
-        dials{context.get_executor(), "dials", 16} {}
-  ~Node() {
-    dials.cancel();
-    transport->stop();
-    io.restart();
-    io.poll();
+/// The numbers of the frames that came, of one type or of all.
+inline std::vector<std::uint32_t> numbers_of(const Recorder& events,
+                                             std::optional<wire::FrameType> type = std::nullopt) {
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [frame_type, payload] : events.frames) {
+    if (type && frame_type != *type) continue;
+    std::uint32_t number = 0;
+    std::memcpy(&number, payload.data(), sizeof number);
+    numbers.push_back(number);
   }
+  return numbers;
+}
+
+/// What every node has, whatever its transport lives on: a key, a transport, and the sessions that
+/// others opened to it.
+struct NodeBase {
+  explicit NodeBase(boost::asio::io_context& context)
+      : io{context}, dials{context.get_executor(), "dials", 64} {}
 
   Endpoint listen() {
     const auto bound = transport->listen(
@@ -136,6 +161,23 @@ struct Node {
   std::unique_ptr<Transport> transport;
   async::TaskGroup dials;
   std::vector<std::unique_ptr<Session>> accepted;
+};
+
+/// A node whose sessions live on the test's own thread.
+struct Node : NodeBase {
+  explicit Node(boost::asio::io_context& context) : Node{context, Options{}} {}
+  template <class KindOptions>
+  Node(boost::asio::io_context& context, const KindOptions& options) : NodeBase{context} {
+    transport = make_transport(context, key, options);
+  }
+  ~Node() {
+    dials.cancel();
+    transport->stop();
+    io.restart();
+    io.poll();
+  }
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
 };
 
 /// Two nodes with one started session between them.

@@ -12,41 +12,6 @@ namespace {
 
 using wire::FrameType;
 
-OutboundMedia numbered_media(std::uint32_t number, std::size_t size = 4096) {
-  Bytes payload(size, std::byte{0x5a});
-  std::memcpy(payload.data(), &number, sizeof number);
-  return {{}, make_frame(FrameType::chunk, payload)};
-}
-
-SharedBytes numbered_control(std::uint32_t number, std::size_t size = sizeof number) {
-  Bytes payload(size);
-  std::memcpy(payload.data(), &number, sizeof number);
-  return make_frame(FrameType::control, payload);
-}
-
-/// Shared by all who send it.
-std::deque<OutboundMedia> first_media(std::uint32_t count) {
-  std::deque<OutboundMedia> media;
-  for (std::uint32_t i = 0; i < count; ++i) media.push_back(numbered_media(i));
-  return media;
-}
-
-std::vector<std::uint32_t> numbers_of(const Recorder& events) {
-  std::vector<std::uint32_t> numbers;
-  for (const auto& [type, payload] : events.frames) {
-    std::uint32_t number = 0;
-    std::memcpy(&number, payload.data(), sizeof number);
-    numbers.push_back(number);
-  }
-  return numbers;
-}
-
-std::vector<std::uint32_t> first_numbers(std::size_t count) {
-  std::vector<std::uint32_t> numbers(count);
-  std::iota(numbers.begin(), numbers.end(), 0U);
-  return numbers;
-}
-
 }  // namespace
 
 TEST_CASE("a proxy knows the peer's proven id, the address and the kind of its session") {

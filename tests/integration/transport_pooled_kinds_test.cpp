@@ -2,7 +2,7 @@
 #include "common/transport/dual/dual_transport.hpp"
 #include "common/transport/workers/pooled_quic.hpp"
 #include "common/transport/workers/pooled_tls.hpp"
-#include "tests/integration/transport_peers.hpp"
+#include "tests/integration/pooled_peers.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -18,39 +18,10 @@ namespace {
 
 using wire::FrameType;
 
-OutboundMedia numbered_media(std::uint32_t number) {
-  Bytes payload(4096, std::byte{0x5a});
-  std::memcpy(payload.data(), &number, sizeof number);
-  return {{}, make_frame(FrameType::chunk, payload)};
-}
-
-/// Shared by all who send it.
-std::deque<OutboundMedia> first_media(std::uint32_t count) {
-  std::deque<OutboundMedia> media;
-  for (std::uint32_t i = 0; i < count; ++i) media.push_back(numbered_media(i));
-  return media;
-}
-
-std::vector<std::uint32_t> numbers_of(const Recorder& events) {
-  std::vector<std::uint32_t> numbers;
-  for (const auto& [type, payload] : events.frames) {
-    std::uint32_t number = 0;
-    std::memcpy(&number, payload.data(), sizeof number);
-    numbers.push_back(number);
-  }
-  return numbers;
-}
-
-std::vector<std::uint32_t> first_numbers(std::size_t count) {
-  std::vector<std::uint32_t> numbers(count);
-  std::iota(numbers.begin(), numbers.end(), 0U);
-  return numbers;
-}
-
 /// A node as taygad builds it: a pool, and on it one kind of transport or both.
-struct WorkerNode {
+struct WorkerNode : PoolNode {
   WorkerNode(boost::asio::io_context& context, unsigned workers, std::optional<Kind> only)
-      : io{context}, pool{context.get_executor(), workers}, dials{context.get_executor(), "d", 64} {
+      : PoolNode{context, workers} {
     DualParts parts;
     if (only != Kind::tcp) {
       workers::PooledQuic quic = workers::make_pooled_quic(pool, key, {});
@@ -58,47 +29,15 @@ struct WorkerNode {
       exchange = std::move(quic.exchange);
     }
     if (only != Kind::quic) parts.tcp = workers::make_pooled_tls(pool, key, {});
-    transport = make_dual_transport(io.get_executor(), std::move(parts));
+    std::unique_ptr<DualTransport> made = make_dual_transport(io.get_executor(), std::move(parts));
+    dual = made.get();
+    transport = std::move(made);
   }
-  ~WorkerNode() {
-    dials.cancel();
-    transport->stop();
-    io.restart();
-    io.poll();
-    accepted.clear();
-    transport.reset();
-    pool.stop();
-    io.restart();
-    io.poll();
-  }
-  WorkerNode(const WorkerNode&) = delete;
-  WorkerNode& operator=(const WorkerNode&) = delete;
+  ~WorkerNode() { end(); }
 
-  Endpoint listen() {
-    const auto bound = transport->listen(
-        loopback(), [this](std::unique_ptr<Session> s) { accepted.push_back(std::move(s)); });
-    REQUIRE(bound.has_value());
-    return *bound;
-  }
-  Result<std::unique_ptr<Session>> dial(const Endpoint& remote, const NodeId& expected) {
-    std::optional<Result<std::unique_ptr<Session>>> result;
-    const auto store = [](auto connect, auto& out) -> async::Task<void> {
-      out.emplace(co_await std::move(connect));
-    };
-    REQUIRE(dials.spawn(store(transport->connect(remote, expected, 5s), result)));
-    REQUIRE(run_until(io, [&] { return result.has_value(); }));
-    return std::move(*result);
-  }
+  const DualTransport* dual = nullptr;  // the same as `transport`
 
-  boost::asio::io_context& io;
-  // The workers post to it: it waits for them instead of running out of work.
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
-  crypto::SigningKey key = crypto::SigningKey::generate();
-  workers::WorkerPool pool;
-  async::TaskGroup dials;
   std::shared_ptr<const workers::DatagramExchange> exchange;
-  std::unique_ptr<DualTransport> transport;
-  std::vector<std::unique_ptr<Session>> accepted;
 };
 
 /// A node on a thread of its own that sends as fast as it may to whoever connects.
@@ -227,7 +166,7 @@ TEST_CASE("to a node that has TCP only a dial takes the head start and no more")
   REQUIRE(session.has_value());
   CHECK((*session)->kind() == Kind::tcp);
   CHECK(async::Clock::now() - began < 3s);
-  CHECK(client.transport->memory_of(server.key.node_id())->reached_by == Kind::tcp);
+  CHECK(client.dual->memory_of(server.key.node_id())->reached_by == Kind::tcp);
 }
 
 TEST_CASE("a peer is held back while the main thread does not come to its frames") {

@@ -1,4 +1,5 @@
 #include "common/crypto/certificate.hpp"
+#include "common/transport/cpu_features.hpp"
 #include "common/transport/quic/crypto_backend.hpp"
 
 #include <gnutls/abstract.h>
@@ -11,11 +12,6 @@
 #include <stdexcept>
 #include <utility>
 
-#if defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#endif
-
 namespace tayga::transport::quic {
 namespace {
 
@@ -23,16 +19,6 @@ constexpr unsigned kTicketLifetimeS = 3600;
 /// Our certificates have about 300 bytes; a stranger gets no room for more.
 constexpr std::size_t kHandshakeMessageMax = 4 * 1024;
 constexpr unsigned char kAlpnName[] = {'t', 'a', 'y', 'g', 'a', '/', '1'};
-
-bool cpu_has_aes() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-  return __builtin_cpu_supports("aes") != 0;
-#elif defined(__aarch64__)
-  return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
-#else
-  return false;
-#endif
-}
 
 constexpr const char* kPriorityAes =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+CHACHA20-POLY1305:-GROUP-ALL:"
