@@ -1,12 +1,12 @@
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
 #include "common/base/ids.hpp"
 #include "common/base/time.hpp"
 #include "common/wire/allocation.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
 
 namespace tayga::relay {
 
@@ -20,11 +20,11 @@ struct TrackInfo {
 struct StreamDescriptor {
   StreamId id;
   std::string name;
-  unsigned stripe_count = 1;           ///< K, 1..kStripeCountMax
-  std::vector<StreamHandle> handles;   ///< by which allocations name it: current epoch, previous
-  Duration playout_window = 2s;        ///< what arrives later than this after publishing is late
+  unsigned stripe_count = 1;          ///< K, 1..kStripeCountMax
+  std::vector<StreamHandle> handles;  ///< by which allocations name it: current epoch, previous
+  Duration playout_window = 2s;       ///< what arrives later than this after publishing is late
   std::vector<TrackInfo> tracks;
-  std::string origin_url;              ///< last resort; empty = none
+  std::string origin_url;  ///< last resort; empty = none
   friend bool operator==(const StreamDescriptor&, const StreamDescriptor&) = default;
 };
 
@@ -46,7 +46,16 @@ struct Downstream {
   friend bool operator==(const Downstream&, const Downstream&) = default;
 };
 
-/// The whole target state of one stream at this node.
+/// What to do when no peer has a slice in time. Part of the reaction plan: nobody is asked then.
+struct RescuePlan {
+  std::vector<NodeId> gateways;  ///< have everything; dialed when needed; allocations come along
+  unsigned share_permille = 50;  ///< of the audience may take one object from gateway or origin
+  std::uint32_t audience = 0;    ///< viewers of the stream, as counted at this revision
+  friend bool operator==(const RescuePlan&, const RescuePlan&) = default;
+};
+
+/// The whole target state of one stream at this node. Its reaction plan: per stripe the standbys in
+/// the order in which they are promoted, and the rescue.
 struct Assignment {
   std::uint64_t incarnation = 0;  ///< of the orchestrator
   std::uint64_t revision = 0;     ///< rises within an incarnation; an older one is ignored
@@ -54,6 +63,7 @@ struct Assignment {
   bool carry = true;  ///< false = stop carrying the stream
   std::vector<Upstream> upstream;
   std::vector<Downstream> downstream;
+  RescuePlan rescue;
   std::vector<wire::AllocationBlob> allocations;  ///< we are the receiver of each
   friend bool operator==(const Assignment&, const Assignment&) = default;
 };

@@ -1,17 +1,17 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <variant>
-#include <vector>
-
 #include "common/base/bytes.hpp"
 #include "common/base/ids.hpp"
 #include "common/base/time.hpp"
 #include "common/wire/allocation.hpp"
 #include "common/wire/frame.hpp"
 #include "common/wire/receipt.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
 
 /// The control messages of a peer session as plain values; daemon/control/peer_codec maps them to
 /// and from proto/tayga/v1/peer.proto.
@@ -76,6 +76,7 @@ struct Unsubscribe {
 struct StripeHead {
   StripeIndex stripe;
   SliceSeq next_seq;
+  std::uint32_t hops = 0;  ///< from the gateway to the sender; a loop makes it grow
   friend bool operator==(const StripeHead&, const StripeHead&) = default;
 };
 struct TrackHead {
@@ -91,7 +92,8 @@ struct Head {
 };
 struct SeqRange {
   SliceSeq first;
-  SliceSeq last;  ///< inclusive
+  SliceSeq last;           ///< inclusive
+  std::uint32_t have = 0;  ///< frames of a single slice that the asker holds (a FrameMask)
   friend bool operator==(const SeqRange&, const SeqRange&) = default;
 };
 struct Fetch {
@@ -99,7 +101,27 @@ struct Fetch {
   TrackId track;
   PublisherEpoch epoch;
   std::vector<SeqRange> ranges;
+  bool rescue = false;  ///< peers do not have it in time: a gateway answers within its share
   friend bool operator==(const Fetch&, const Fetch&) = default;
+};
+/// A gateway has given all that it may for now of the object in which `first` lies.
+struct FetchRefused {
+  StreamId stream;
+  TrackId track;
+  PublisherEpoch epoch;
+  SliceSeq first;
+  Duration retry_after{0};
+  bool origin = false;  ///< the asker may take that object from the origin
+  friend bool operator==(const FetchRefused&, const FetchRefused&) = default;
+};
+/// Pressure: the sender's queue for this child overflowed and lost these slices.
+struct Dropped {
+  StreamId stream;
+  TrackId track;
+  PublisherEpoch epoch;
+  std::vector<SeqRange> ranges;
+  Duration queue_age{0};
+  friend bool operator==(const Dropped&, const Dropped&) = default;
 };
 struct PeerReceipt {
   wire::ReceiptBlob blob{};
@@ -126,7 +148,8 @@ struct Pong {
   friend bool operator==(const Pong&, const Pong&) = default;
 };
 
-using PeerMessage = std::variant<Hello, Subscribe, SubscribeOk, SubscribeRefused, Unsubscribe, Head,
-                                 Fetch, PeerReceipt, UpstreamGap, GoAway, Ping, Pong>;
+using PeerMessage =
+    std::variant<Hello, Subscribe, SubscribeOk, SubscribeRefused, Unsubscribe, Head, Fetch,
+                 PeerReceipt, UpstreamGap, GoAway, Ping, Pong, FetchRefused, Dropped>;
 
 }  // namespace tayga::relay

@@ -383,6 +383,8 @@ void Relay::on_message(const NodeId& from, const PeerMessage& message, Now now) 
 void Relay::on_media(const NodeId& from, wire::FrameType type, ByteView payload, Now now) {
   impl_->on_media(from, type, payload, now);
 }
+void Relay::on_origin_bytes(std::uint64_t, std::uint64_t, ByteView, Now) {}
+void Relay::on_origin_done(std::uint64_t, const OriginDone&, Now) {}
 void Relay::on_shutdown(GoAwayReason reason, Duration grace, Now now) {
   impl_->on_shutdown(reason, grace, now);
 }

@@ -30,8 +30,9 @@ struct RelayLimits {
   std::size_t children_max = 256;  ///< peers with a subscription
   std::size_t streams_max = 64;
   std::size_t tracks_per_stream_max = 16;
-  Duration head_interval = 50ms;        ///< a beat at least this often to every child
-  Duration parent_silence_max = 2s;     ///< no chunk and no head: the parent is lost
+  Duration head_interval = 30ms;        ///< a beat at least this often to every active child
+  Duration standby_interval = 200ms;    ///< the same to a child that only stands by
+  Duration parent_silence_max = 2s;     ///< no chunk and no head: the session is closed
   Duration pending_subscribe_max = 2s;  ///< a child may know its assignment before us
 };
 
@@ -57,10 +58,21 @@ struct StripeStatus {
   StreamId stream;
   TrackId track;
   StripeIndex stripe;
-  std::optional<NodeId> parent;  ///< nullopt at the publisher or while orphaned
-  bool subscribed = false;       ///< the parent confirmed
+  std::optional<NodeId> parent;   ///< nullopt at the publisher or while orphaned
+  bool subscribed = false;        ///< the parent confirmed
+  std::optional<NodeId> standby;  ///< the first in line
+  bool standby_ready = false;     ///< it confirmed and is heard
+  bool suspected = false;         ///< the parent's beat is overdue
+  unsigned hops = 0;              ///< to the gateway, as the parent says
   SliceSeq next_seq;
   Duration lateness{0};  ///< newest slice: arrival minus publisher time
+};
+struct LastRepair {
+  NodeId lost;
+  NodeId parent;  ///< who took over
+  LossReason reason = LossReason::closed;
+  Duration gap{0};
+  TimePoint at{};
 };
 struct ChildStatus {
   NodeId child;
@@ -80,6 +92,11 @@ struct StreamStatus {
   std::uint64_t objects_lost = 0;  ///< left the window incomplete
   std::uint64_t cached_bytes = 0;
   std::uint64_t revision = 0;
+  Duration playout_window{0};
+  std::uint64_t gateway_bytes = 0;  ///< rescued from a gateway by fetch
+  std::uint64_t origin_bytes = 0;   ///< rescued from the origin
+  std::uint64_t repairs = 0;
+  std::optional<LastRepair> last_repair;
 };
 struct RelayCounters {
   std::uint64_t chunks_verified = 0;
@@ -92,6 +109,17 @@ struct RelayCounters {
   std::uint64_t media_bytes_out = 0;   ///< frames handed to sessions
   std::uint64_t dropped_bytes = 0;     ///< from children's queues
   std::uint64_t subscriptions_refused = 0;
+  std::uint64_t suspicions = 0;
+  std::uint64_t false_suspicions = 0;  ///< of them: the parent was heard before it was replaced
+  std::uint64_t promotions = 0;
+  std::uint64_t repairs = 0;
+  std::uint64_t duplicate_bytes = 0;  ///< of chunks that were here already
+  std::uint64_t fetched_slices = 0;   ///< asked of peers: holes, suspicions, hedges
+  std::uint64_t hedged_slices = 0;    ///< of them, asked of a second source
+  std::uint64_t gateway_bytes = 0;    ///< rescued from gateways by fetch
+  std::uint64_t origin_bytes = 0;     ///< rescued from origins
+  std::uint64_t origin_requests = 0;
+  std::uint64_t rescues_refused = 0;  ///< by this gateway: its share was given
 };
 
 /// The relay: takes slices from parents or a local publisher, verifies each once, keeps a bounded
@@ -124,6 +152,32 @@ class Relay {
     NodeId parent;
     LossReason reason;
     std::uint64_t revision = 0;
+    std::optional<NodeId> promoted;  ///< the standby that took over
+  };
+  /// A parent's beat is overdue; what it owes is fetched from the standby.
+  struct Suspected {
+    NodeId parent;
+    Duration silence;
+  };
+  /// Stripes that lost their parent are whole again up to the new parent's head.
+  struct Repaired {
+    StreamId stream;
+    TrackId track;
+    StripeMask stripes = 0;
+    NodeId lost;
+    NodeId parent;
+    LossReason reason;
+    Duration gap;  ///< from the last beat of the lost parent
+  };
+  /// Ask the origin for a part of an object; the answer is on_origin_bytes() and, at its end or
+  /// when there is none, on_origin_done().
+  struct FetchOrigin {
+    std::uint64_t request = 0;
+    StreamId stream;
+    std::string origin_url;  ///< the stream's playlist
+    std::string path;        ///< the object's, relative to the playlist
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;  ///< 0 = to the end
   };
   /// `slice_header` and `chunk` are frame payloads: together they prove what the sender did, when
   /// the header's signature is good and the chunk does not match it.
@@ -137,8 +191,8 @@ class Relay {
     StreamId stream;
     TrackId track;
   };
-  using Action =
-      std::variant<Connect, Disconnect, Send, MediaReady, ParentLost, Tampered, Progress>;
+  using Action = std::variant<Connect, Disconnect, Send, MediaReady, ParentLost, Suspected,
+                              Repaired, FetchOrigin, Tampered, Progress>;
 
   /// `identity` signs receipts and must outlive the relay.
   Relay(const crypto::SigningKey& identity, const RelayLimits& limits,
@@ -169,6 +223,15 @@ class Relay {
   void on_message(const NodeId& from, const PeerMessage& message, Now now);
   /// slice_header and chunk frames. A peer that sends what it may not is disconnected.
   void on_media(const NodeId& from, wire::FrameType type, ByteView payload, Now now);
+
+  // The origin. `offset` is that of `bytes` in the object; they may come in several pieces.
+  void on_origin_bytes(std::uint64_t request, std::uint64_t offset, ByteView bytes, Now now);
+  /// `size` = of the whole object when the origin said so. `ok` = all that was asked for came.
+  struct OriginDone {
+    bool ok = false;
+    std::optional<std::uint64_t> size;
+  };
+  void on_origin_done(std::uint64_t request, const OriginDone& done, Now now);
 
   /// Planned end: sends go_away with `grace` to everybody, final receipts, refuses new children.
   void on_shutdown(GoAwayReason reason, Duration grace, Now now);

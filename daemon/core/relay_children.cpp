@@ -48,6 +48,8 @@ void Relay::Impl::take_message(Peer& peer, const PeerMessage& message, Now now) 
                  [&](const GoAway& m) { on_go_away(peer, m, now); },
                  [&](const Ping& m) { send(peer, Pong{m.nonce}); },
                  [](const Pong&) {},
+                 [](const FetchRefused&) {},
+                 [](const Dropped&) {},
              },
              message);
 }

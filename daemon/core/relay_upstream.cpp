@@ -336,7 +336,8 @@ void Relay::Impl::lose(const StreamState& stream, const TrackState& track, UpLin
   const StripeMask lost = stripes & link.wanted & ~link.reported;
   if (lost == 0) return;
   link.reported |= lost;
-  push(ParentLost{stream.descriptor.id, track.id, lost, link.peer->id, reason, stream.revision});
+  push(ParentLost{stream.descriptor.id, track.id, lost, link.peer->id, reason, stream.revision,
+                  std::nullopt});
 }
 
 void Relay::Impl::lose_all(const Peer& peer, LossReason reason) {
