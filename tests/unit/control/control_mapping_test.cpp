@@ -200,8 +200,9 @@ TEST_CASE("telemetry and hello that would be too large lose their least useful e
 }
 
 TEST_CASE("failures, evidence and receipts go out field by field") {
-  relay::Relay::ParentLost lost{id_of<StreamId>('s'),      TrackId{2}, 5, id_of<NodeId>('p'),
-                                relay::LossReason::silent, 77};
+  relay::Relay::ParentLost lost{
+      id_of<StreamId>('s'), TrackId{2}, 5, id_of<NodeId>('p'), relay::LossReason::silent, 77,
+      id_of<NodeId>('q')};
   const v1::LinkFailure failure = to_proto(Outgoing{lost}).link_failure();
   CHECK(failure.stream_id() == std::string(32, 's'));
   CHECK(failure.track() == 2);

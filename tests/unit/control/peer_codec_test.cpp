@@ -10,6 +10,8 @@
 namespace tayga::control {
 namespace {
 
+constexpr std::size_t kKinds = std::variant_size_v<relay::PeerMessage>;
+
 /// Draws every field of every message within the limits of the protocol.
 class Generator {
  public:
@@ -42,8 +44,14 @@ class Generator {
         return relay::GoAway{static_cast<relay::GoAwayReason>(u32() % 5), milliseconds()};
       case 10:
         return relay::Ping{random_()};
-      default:
+      case 11:
         return relay::Pong{random_()};
+      case 12:
+        return relay::FetchRefused{id<StreamId>(),      TrackId{u32()}, PublisherEpoch{u32()},
+                                   SliceSeq{random_()}, milliseconds(), u32() % 2 == 0};
+      default:
+        return relay::Dropped{id<StreamId>(), TrackId{u32()}, PublisherEpoch{u32()}, ranges(),
+                              milliseconds()};
     }
   }
 
@@ -86,17 +94,22 @@ class Generator {
     for (auto n = u32() % 6; n > 0; --n) {
       relay::TrackHead track{id<wire::StreamTag>(), TrackId{u32()}, PublisherEpoch{u32()}, {}};
       for (auto k = u32() % (kStripeCountMax + 1); k > 0; --k) {
-        track.stripes.push_back({stripe(), SliceSeq{random_()}});
+        track.stripes.push_back({stripe(), SliceSeq{random_()}, u32() % (kHopsMax + 1)});
       }
       out.tracks.push_back(std::move(track));
     }
     return out;
   }
   relay::Fetch fetch() {
-    relay::Fetch out{id<StreamId>(), TrackId{u32()}, PublisherEpoch{u32()}, {}};
+    return {id<StreamId>(), TrackId{u32()}, PublisherEpoch{u32()}, ranges(), u32() % 2 == 0};
+  }
+  std::vector<relay::SeqRange> ranges() {
+    std::vector<relay::SeqRange> out;
     for (auto n = u32() % (kFetchRangesMax + 1); n > 0; --n) {
       const std::uint64_t first = random_() >> 1;
-      out.ranges.push_back({SliceSeq{first}, SliceSeq{first + u32() % kFetchRangeSlicesMax}});
+      const std::uint64_t further = u32() % 2 ? u32() % kFetchRangeSlicesMax : 0;
+      const std::uint32_t have = further == 0 ? u32() : 0;
+      out.push_back({SliceSeq{first}, SliceSeq{first + further}, have});
     }
     return out;
   }
@@ -139,7 +152,6 @@ v1::PeerMessage fetch_message(std::uint64_t first, std::uint64_t last) {
 }  // namespace
 
 TEST_CASE("every peer message survives its frame") {
-  constexpr std::size_t kKinds = std::variant_size_v<relay::PeerMessage>;
   for (std::uint64_t seed = 1; seed <= 1200; ++seed) {
     Generator generator{seed};
     const relay::PeerMessage message = generator.message(seed % kKinds);
@@ -154,7 +166,7 @@ TEST_CASE("every peer message survives its frame") {
 TEST_CASE("a truncated or flipped peer message never crashes the codec") {
   for (std::uint64_t seed = 1; seed <= 240; ++seed) {
     Generator generator{seed};
-    Bytes payload = payload_of(encode_control_frame(generator.message(seed % 12)));
+    Bytes payload = payload_of(encode_control_frame(generator.message(seed % kKinds)));
     std::mt19937_64 random{seed};
     for (int i = 0; i < 20 && !payload.empty(); ++i) {
       Bytes damaged = payload;
@@ -213,6 +225,55 @@ TEST_CASE("masks, stripes, modes and ranges out of range are refused") {
   auto fetch = fetch_message(1, 1);
   for (int i = 0; i < 64; ++i) fetch.mutable_fetch()->add_ranges();
   CHECK(refusal(fetch) == ControlErrc::bad_size);
+}
+
+TEST_CASE("what a peer claims of frames and hops is cut to what it can mean") {
+  // given a range of two slices with frames that the asker holds, and a depth that no tree has
+  auto fetch = fetch_message(7, 8);
+  fetch.mutable_fetch()->mutable_ranges(0)->set_have(5);
+  v1::PeerMessage head;
+  head.mutable_head()->add_tracks()->add_stripes()->set_hops(4'000'000'000);
+  // when
+  const auto fetched = decode_control(as_bytes(fetch.SerializeAsString()));
+  const auto beat = decode_control(as_bytes(head.SerializeAsString()));
+  // then
+  REQUIRE(fetched.has_value());
+  CHECK(std::get<relay::Fetch>(*fetched).ranges ==
+        std::vector<relay::SeqRange>{{SliceSeq{7}, SliceSeq{8}, 0}});
+  REQUIRE(beat.has_value());
+  CHECK(std::get<relay::Head>(*beat).tracks.at(0).stripes.at(0).hops == kHopsMax);
+}
+
+TEST_CASE("a long range travels in pieces, and what does not fit is left out") {
+  relay::Dropped dropped{{}, TrackId{1}, PublisherEpoch{1}, {}, 5ms};
+  dropped.ranges = {{SliceSeq{~std::uint64_t{0} - 600}, SliceSeq{~std::uint64_t{0}}, 0}};
+  const auto decoded = decode_control(payload_of(encode_control_frame(dropped)));
+  REQUIRE(decoded.has_value());
+  const std::uint64_t last = ~std::uint64_t{0};
+  CHECK(std::get<relay::Dropped>(*decoded).ranges ==
+        std::vector<relay::SeqRange>{{SliceSeq{last - 600}, SliceSeq{last - 345}, 0},
+                                     {SliceSeq{last - 344}, SliceSeq{last - 89}, 0},
+                                     {SliceSeq{last - 88}, SliceSeq{last}, 0}});
+
+  dropped.ranges = {{SliceSeq{0}, SliceSeq{last}, 0}};
+  const auto cut = decode_control(payload_of(encode_control_frame(dropped)));
+  REQUIRE(cut.has_value());
+  CHECK(std::get<relay::Dropped>(*cut).ranges.size() == kFetchRangesMax);
+}
+
+TEST_CASE("a refused fetch and a dropped range are checked like a fetch") {
+  v1::PeerMessage message;
+  message.mutable_fetch_refused()->set_stream_id(std::string(31, 's'));
+  CHECK(refusal(message) == ControlErrc::bad_size);
+  message.mutable_fetch_refused()->set_stream_id(std::string(32, 's'));
+  CHECK_FALSE(refusal(message));
+  message.mutable_dropped()->set_stream_id(std::string(32, 's'));
+  message.mutable_dropped()->add_ranges()->set_first(1);
+  CHECK(refusal(message) == ControlErrc::bad_value);
+  message.mutable_dropped()->mutable_ranges(0)->set_last(1);
+  CHECK_FALSE(refusal(message));
+  for (int i = 0; i < 64; ++i) message.mutable_dropped()->add_ranges();
+  CHECK(refusal(message) == ControlErrc::bad_size);
 }
 
 TEST_CASE("a message of a newer version is told apart from a broken one") {

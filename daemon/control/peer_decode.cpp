@@ -1,7 +1,5 @@
-#include "daemon/control/peer_codec.hpp"
-
-#include "common/base/check.hpp"
 #include "common/wire/frame.hpp"
+#include "daemon/control/peer_codec.hpp"
 #include "tayga/v1/peer.pb.h"
 
 #include <boost/endian/conversion.hpp>
@@ -10,7 +8,6 @@
 #include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,161 +20,6 @@ using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 
 constexpr int kRecursionLimit = 16;
-
-// ---- to protobuf ----
-
-template <class Id>
-std::string to_field(const Id& id) {
-  return std::string{as_text(id.view())};
-}
-
-template <std::size_t N>
-std::string to_field(const std::array<std::byte, N>& bytes) {
-  return std::string{as_text(bytes)};
-}
-
-std::uint32_t to_milliseconds(Duration duration) {
-  const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-  return static_cast<std::uint32_t>(
-      std::clamp<std::int64_t>(count, 0, std::numeric_limits<std::uint32_t>::max()));
-}
-
-template <class Proto, class Message>
-void fill_scope(Proto& out, const Message& in) {
-  out.set_stream_id(to_field(in.stream));
-  out.set_track(in.track.value());
-  out.set_stripe_mask(in.stripes);
-}
-
-void fill(v1::PeerMessage& out, const relay::Hello& in) {
-  v1::PeerHello& hello = *out.mutable_hello();
-  hello.set_protocol_version(in.protocol_version);
-  hello.set_software(in.software);
-  hello.set_network_id(to_field(in.network));
-}
-
-v1::Subscribe::Mode to_proto(relay::SubscribeMode mode) {
-  switch (mode) {
-    case relay::SubscribeMode::active:
-      return v1::Subscribe::MODE_ACTIVE;
-    case relay::SubscribeMode::standby:
-      return v1::Subscribe::MODE_STANDBY;
-  }
-  return v1::Subscribe::MODE_UNSPECIFIED;
-}
-
-void fill(v1::PeerMessage& out, const relay::Subscribe& in) {
-  v1::Subscribe& subscribe = *out.mutable_subscribe();
-  fill_scope(subscribe, in);
-  subscribe.set_mode(to_proto(in.mode));
-  subscribe.set_publisher_epoch(in.epoch.value());
-  for (const relay::StripeStart& start : in.starts) {
-    v1::StripeStart& added = *subscribe.add_starts();
-    added.set_stripe(start.stripe.value());
-    added.set_next_seq(start.next_seq.value());
-  }
-  subscribe.set_allocation(to_field(in.allocation));
-}
-
-void fill(v1::PeerMessage& out, const relay::SubscribeOk& in) {
-  fill_scope(*out.mutable_subscribe_ok(), in);
-}
-
-v1::SubscribeRefused::Reason to_proto(relay::RefuseReason reason) {
-  switch (reason) {
-    case relay::RefuseReason::unknown_stream:
-      return v1::SubscribeRefused::REASON_UNKNOWN_STREAM;
-    case relay::RefuseReason::bad_allocation:
-      return v1::SubscribeRefused::REASON_BAD_ALLOCATION;
-    case relay::RefuseReason::expired_allocation:
-      return v1::SubscribeRefused::REASON_EXPIRED_ALLOCATION;
-    case relay::RefuseReason::no_capacity:
-      return v1::SubscribeRefused::REASON_NO_CAPACITY;
-    case relay::RefuseReason::draining:
-      return v1::SubscribeRefused::REASON_DRAINING;
-  }
-  return v1::SubscribeRefused::REASON_UNSPECIFIED;
-}
-
-void fill(v1::PeerMessage& out, const relay::SubscribeRefused& in) {
-  v1::SubscribeRefused& refused = *out.mutable_subscribe_refused();
-  fill_scope(refused, in);
-  refused.set_reason(to_proto(in.reason));
-  refused.set_retry_after_ms(to_milliseconds(in.retry_after));
-}
-
-void fill(v1::PeerMessage& out, const relay::Unsubscribe& in) {
-  fill_scope(*out.mutable_unsubscribe(), in);
-}
-
-void fill(v1::PeerMessage& out, const relay::Head& in) {
-  v1::Head& head = *out.mutable_head();
-  std::size_t parts = 1;
-  for (const relay::TrackHead& track : in.tracks) {
-    parts += 1 + track.stripes.size();
-    if (parts > kPeerMessagePartsMax) return;
-    v1::TrackHead& added = *head.add_tracks();
-    added.set_stream_tag(boost::endian::load_big_u64(as_uchar(track.stream_tag.view())));
-    added.set_track(track.track.value());
-    added.set_publisher_epoch(track.epoch.value());
-    for (const relay::StripeHead& stripe : track.stripes) {
-      v1::StripeHead& added_stripe = *added.add_stripes();
-      added_stripe.set_stripe(stripe.stripe.value());
-      added_stripe.set_next_seq(stripe.next_seq.value());
-    }
-  }
-}
-
-void fill(v1::PeerMessage& out, const relay::Fetch& in) {
-  v1::Fetch& fetch = *out.mutable_fetch();
-  fetch.set_stream_id(to_field(in.stream));
-  fetch.set_track(in.track.value());
-  fetch.set_publisher_epoch(in.epoch.value());
-  for (const relay::SeqRange& range : in.ranges) {
-    v1::SeqRange& added = *fetch.add_ranges();
-    added.set_first(range.first.value());
-    added.set_last(range.last.value());
-  }
-}
-
-void fill(v1::PeerMessage& out, const relay::PeerReceipt& in) {
-  out.mutable_receipt()->set_receipt(to_field(in.blob));
-}
-
-void fill(v1::PeerMessage& out, const relay::UpstreamGap& in) {
-  fill_scope(*out.mutable_upstream_gap(), in);
-}
-
-v1::GoAway::Reason to_proto(relay::GoAwayReason reason) {
-  switch (reason) {
-    case relay::GoAwayReason::shutdown:
-      return v1::GoAway::REASON_SHUTDOWN;
-    case relay::GoAwayReason::paused:
-      return v1::GoAway::REASON_PAUSED;
-    case relay::GoAwayReason::drain:
-      return v1::GoAway::REASON_DRAIN;
-    case relay::GoAwayReason::unassigned:
-      return v1::GoAway::REASON_UNASSIGNED;
-    case relay::GoAwayReason::protocol:
-      return v1::GoAway::REASON_PROTOCOL;
-  }
-  return v1::GoAway::REASON_UNSPECIFIED;
-}
-
-void fill(v1::PeerMessage& out, const relay::GoAway& in) {
-  out.mutable_go_away()->set_reason(to_proto(in.reason));
-  out.mutable_go_away()->set_grace_ms(to_milliseconds(in.grace));
-}
-
-void fill(v1::PeerMessage& out, const relay::Ping& in) {
-  out.mutable_ping()->set_nonce(in.nonce);
-}
-
-void fill(v1::PeerMessage& out, const relay::Pong& in) {
-  out.mutable_pong()->set_nonce(in.nonce);
-}
-
-// ---- from protobuf ----
 
 template <std::size_t N>
 bool copy_exact(const std::string& in, std::array<std::byte, N>& out) {
@@ -289,25 +131,60 @@ Result<relay::PeerMessage> to_message(const v1::Head& in) {
     for (const v1::StripeHead& head : track.stripes()) {
       const auto stripe = to_stripe(head.stripe());
       if (!stripe) return ControlErrc::bad_value;
-      added.stripes.push_back({*stripe, SliceSeq{head.next_seq()}});
+      added.stripes.push_back(
+          {*stripe, SliceSeq{head.next_seq()}, std::min(head.hops(), kHopsMax)});
     }
     out.tracks.push_back(std::move(added));
   }
   return relay::PeerMessage{std::move(out)};
 }
 
-Result<relay::PeerMessage> to_message(const v1::Fetch& in) {
-  relay::Fetch out;
+/// Stream, track and the publisher's run: what names slices.
+template <class Message, class Proto>
+Result<Message> to_run(const Proto& in) {
+  Message out;
   if (!copy_exact(in.stream_id(), out.stream.bytes)) return ControlErrc::bad_size;
   out.track = TrackId{in.track()};
   out.epoch = PublisherEpoch{in.publisher_epoch()};
+  return out;
+}
+
+template <class Proto>
+Result<void> add_ranges(const Proto& in, std::vector<relay::SeqRange>& out) {
   if (in.ranges_size() > static_cast<int>(kFetchRangesMax)) return ControlErrc::bad_size;
   for (const v1::SeqRange& range : in.ranges()) {
     if (range.last() < range.first()) return ControlErrc::bad_value;
     if (range.last() - range.first() >= kFetchRangeSlicesMax) return ControlErrc::bad_value;
-    out.ranges.push_back({SliceSeq{range.first()}, SliceSeq{range.last()}});
+    // Frames of which slice? Of several it means nothing, and all of them are sent.
+    const std::uint32_t have = range.first() == range.last() ? range.have() : 0;
+    out.push_back({SliceSeq{range.first()}, SliceSeq{range.last()}, have});
   }
-  return relay::PeerMessage{std::move(out)};
+  return {};
+}
+
+Result<relay::PeerMessage> to_message(const v1::Fetch& in) {
+  auto out = to_run<relay::Fetch>(in);
+  if (!out) return out.error();
+  if (const auto added = add_ranges(in, out->ranges); !added) return added.error();
+  out->rescue = in.rescue();
+  return relay::PeerMessage{std::move(*out)};
+}
+
+Result<relay::PeerMessage> to_message(const v1::FetchRefused& in) {
+  auto out = to_run<relay::FetchRefused>(in);
+  if (!out) return out.error();
+  out->first = SliceSeq{in.first()};
+  out->retry_after = std::chrono::milliseconds{in.retry_after_ms()};
+  out->origin = in.origin();
+  return relay::PeerMessage{*out};
+}
+
+Result<relay::PeerMessage> to_message(const v1::Dropped& in) {
+  auto out = to_run<relay::Dropped>(in);
+  if (!out) return out.error();
+  if (const auto added = add_ranges(in, out->ranges); !added) return added.error();
+  out->queue_age = std::chrono::milliseconds{in.queue_age_ms()};
+  return relay::PeerMessage{std::move(*out)};
 }
 
 Result<relay::PeerMessage> to_message(const v1::PeerReceipt& in) {
@@ -390,16 +267,6 @@ Result<void> parse(ByteView payload, v1::PeerMessage& message) {
 
 }  // namespace
 
-SharedBytes encode_control_frame(const relay::PeerMessage& message) {
-  v1::PeerMessage out;
-  std::visit([&out](const auto& body) { fill(out, body); }, message);
-  std::string payload;
-  TAYGA_CHECK(out.SerializeToString(&payload));
-  TAYGA_CHECK(payload.size() <= wire::kPayloadSizeMax);
-  return std::make_shared<const Bytes>(
-      wire::serialize_frame(wire::FrameType::control, as_bytes(payload)));
-}
-
 Result<relay::PeerMessage> decode_control(ByteView payload) {
   silence_protobuf();
   v1::PeerMessage message;
@@ -429,6 +296,10 @@ Result<relay::PeerMessage> decode_control(ByteView payload) {
       return relay::PeerMessage{relay::Ping{message.ping().nonce()}};
     case v1::PeerMessage::kPong:
       return relay::PeerMessage{relay::Pong{message.pong().nonce()}};
+    case v1::PeerMessage::kFetchRefused:
+      return to_message(message.fetch_refused());
+    case v1::PeerMessage::kDropped:
+      return to_message(message.dropped());
     case v1::PeerMessage::BODY_NOT_SET:
       break;
   }
