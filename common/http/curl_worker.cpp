@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -51,6 +52,7 @@ struct Transfer {
   std::array<char, CURL_ERROR_SIZE> error_text{};
   FetchDone done{};
   bool too_large = false;
+  bool head_told = false;
 };
 
 long to_ms(Duration duration) {
@@ -69,6 +71,9 @@ std::size_t on_body(char* data, std::size_t, std::size_t size, void* context) {
   if (transfer.done.body_size + size > transfer.request.max_bytes) {
     transfer.too_large = true;
     return CURL_WRITEFUNC_ERROR;
+  }
+  if (!std::exchange(transfer.head_told, true)) {
+    transfer.events.on_head(transfer.id, {status_of(transfer.easy.get()), transfer.done.headers});
   }
   if (!transfer.events.on_data(transfer.id, as_bytes({data, size}))) return CURL_WRITEFUNC_PAUSE;
   transfer.done.body_size += size;
@@ -174,8 +179,8 @@ bool set_up(Transfer& transfer, const FetcherOptions& options) {
   curl_easy_setopt(easy, CURLOPT_PROXY, options.proxy.c_str());
   if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
   if (const auto& range = transfer.request.range) {
-    const std::string text = std::to_string(range->first) + "-" + std::to_string(range->last);
-    curl_easy_setopt(easy, CURLOPT_RANGE, text.c_str());
+    const std::string text = range_field(*range);  // curl writes the unit itself
+    curl_easy_setopt(easy, CURLOPT_RANGE, text.c_str() + text.find('=') + 1);
   }
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer);

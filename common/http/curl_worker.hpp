@@ -17,6 +17,8 @@ namespace tayga::http {
 class CurlWorker {
  public:
   struct Events {
+    /// Once, before the first bytes of a 2xx answer.
+    std::function<void(TransferId, FetchHead)> on_head;
     /// True: go on. False: pause until resume(); the bytes will be offered again.
     std::function<bool(TransferId, ByteView)> on_data;
     std::function<void(TransferId, FetchDone)> on_done;

@@ -33,6 +33,7 @@ struct Flow {
 /// Entries live on the executor's thread; the worker only posts to it and looks up flows.
 struct Fetcher::Impl : std::enable_shared_from_this<Impl> {
   struct Entry {
+    OnHead on_head;
     OnData on_data;
     OnDone on_done;
     std::shared_ptr<Flow> flow;
@@ -43,6 +44,7 @@ struct Fetcher::Impl : std::enable_shared_from_this<Impl> {
       : executor{std::move(ex)}, options{std::move(opts)} {}
 
   void start_worker();
+  void post_head(TransferId id, FetchHead head);
   bool on_worker_data(TransferId id, ByteView bytes);
   void post_done(TransferId id, FetchDone done);
   void deliver(TransferId id, const SharedBytes& bytes);
@@ -61,9 +63,21 @@ struct Fetcher::Impl : std::enable_shared_from_this<Impl> {
 void Fetcher::Impl::start_worker() {
   CurlWorker::Events events;
   // The worker is joined before this object ends its life with the last Fetcher.
+  events.on_head = [this](TransferId id, FetchHead head) { post_head(id, std::move(head)); };
   events.on_data = [this](TransferId id, ByteView bytes) { return on_worker_data(id, bytes); };
   events.on_done = [this](TransferId id, FetchDone done) { post_done(id, std::move(done)); };
   worker = std::make_unique<CurlWorker>(options, std::move(events));
+}
+
+void Fetcher::Impl::post_head(TransferId id, FetchHead head) {
+  asio::post(executor, [weak = weak_from_this(), id, head = std::move(head)] {
+    const auto self = weak.lock();
+    if (!self) return;
+    const auto found = self->entries.find(id);
+    if (found == self->entries.end() || !found->second.on_head) return;
+    const OnHead on_head = std::move(found->second.on_head);  // it may cancel its own transfer
+    on_head(head);
+  });
 }
 
 bool Fetcher::Impl::on_worker_data(TransferId id, ByteView bytes) {
@@ -128,11 +142,15 @@ Fetcher::~Fetcher() {
 }
 
 TransferId Fetcher::get(FetchRequest request, OnData on_data, OnDone on_done) {
+  return get(std::move(request), {}, std::move(on_data), std::move(on_done));
+}
+
+TransferId Fetcher::get(FetchRequest request, OnHead on_head, OnData on_data, OnDone on_done) {
   const TransferId id = impl_->last_id = impl_->last_id.next();
   const bool full = impl_->entries.size() >= impl_->options.queued_max;
   auto flow = std::make_shared<Flow>();
-  impl_->entries.emplace(id, Impl::Entry{std::move(on_data), std::move(on_done), flow,
-                                         asio::make_work_guard(impl_->executor)});
+  impl_->entries.emplace(id, Impl::Entry{std::move(on_head), std::move(on_data), std::move(on_done),
+                                         flow, asio::make_work_guard(impl_->executor)});
   if (full) {
     FetchDone done;
     done.error = HttpErrc::queue_full;

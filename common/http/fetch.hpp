@@ -29,6 +29,12 @@ struct FetchRequest {
   std::uint64_t max_bytes = 64ULL * 1024 * 1024;  ///< a longer answer is an error, not a cut one
 };
 
+/// What a 2xx answer says before its body.
+struct FetchHead {
+  unsigned status = 0;
+  Headers headers;  ///< behind all redirects
+};
+
 /// How a transfer ended.
 struct FetchDone {
   /// Success also for 404 and 500: look at `status`. Else bad_url, connect_failed, tls_failed,
@@ -61,6 +67,8 @@ using TransferId = StrongId<struct TransferIdTag, std::uint64_t>;
 /// most, to http and https only. A transfer whose callbacks fall 1 MiB behind is paused.
 class Fetcher {
  public:
+  /// Before the first bytes of a 2xx answer; not called for one without any.
+  using OnHead = std::function<void(const FetchHead&)>;
   /// Bytes of a 2xx answer in order; those of other answers are dropped.
   using OnData = std::function<void(ByteView)>;
   using OnDone = std::function<void(const FetchDone&)>;
@@ -72,8 +80,10 @@ class Fetcher {
   Fetcher& operator=(const Fetcher&) = delete;
 
   /// Never blocks and never calls back before it has returned. on_done is called exactly once,
-  /// unless the transfer is cancelled; both callbacks are then released.
+  /// unless the transfer is cancelled; all callbacks are then released.
   TransferId get(FetchRequest request, OnData on_data, OnDone on_done);
+  /// The same for who must know what the bytes are before they come.
+  TransferId get(FetchRequest request, OnHead on_head, OnData on_data, OnDone on_done);
   /// No callback of it runs any more. An id that has ended is ignored.
   void cancel(TransferId id);
 

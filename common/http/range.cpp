@@ -47,6 +47,11 @@ Result<std::optional<ByteRange>> parse_range(std::optional<std::string_view> fie
   return std::optional{ByteRange{*first, open ? size - 1 : std::min(*last, size - 1)}};
 }
 
+std::string range_field(const ByteRange& range) {
+  const std::string last = range.last == ByteRange::kOpenEnd ? "" : std::to_string(range.last);
+  return "bytes=" + std::to_string(range.first) + "-" + last;
+}
+
 std::string content_range(const ByteRange& range, std::uint64_t size) {
   return "bytes " + std::to_string(range.first) + "-" + std::to_string(range.last) + "/" +
          std::to_string(size);
@@ -54,6 +59,29 @@ std::string content_range(const ByteRange& range, std::uint64_t size) {
 
 std::string content_range_unsatisfied(std::uint64_t size) {
   return "bytes */" + std::to_string(size);
+}
+
+std::optional<ContentRange> parse_content_range(std::string_view field) noexcept {
+  constexpr std::string_view kUnit = "bytes ";
+  if (!equal_ignoring_case(field.substr(0, kUnit.size()), kUnit)) return std::nullopt;
+  const std::string_view spec = trim(field.substr(kUnit.size()));
+  const auto slash = spec.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::string_view span = spec.substr(0, slash);
+  ContentRange out;
+  if (const std::string_view whole = spec.substr(slash + 1); whole != "*") {
+    out.size = parse_number(whole);
+    if (!out.size) return std::nullopt;
+  }
+  if (span == "*") return out.size ? std::optional{out} : std::nullopt;
+  const auto dash = span.find('-');
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto first = parse_number(span.substr(0, dash));
+  const auto last = parse_number(span.substr(dash + 1));
+  if (!first || !last || *last < *first || *last == ByteRange::kOpenEnd) return std::nullopt;
+  if (out.size && *last >= *out.size) return std::nullopt;
+  out.range = ByteRange{*first, *last};
+  return out;
 }
 
 }  // namespace tayga::http

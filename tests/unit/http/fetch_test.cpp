@@ -98,6 +98,61 @@ TEST_CASE("a range is asked for") {
   FetchRequest request = request_for(server, "/whole");
   request.range = ByteRange{5, 9};
   CHECK(as_text(fetch(std::move(request)).body) == "bytes=5-9");
+  FetchRequest open = request_for(server, "/whole");
+  open.range = ByteRange{5, ByteRange::kOpenEnd};
+  CHECK(as_text(fetch(std::move(open)).body) == "bytes=5-");
+}
+
+TEST_CASE("the head of an answer comes before its bytes, once, from behind all redirects") {
+  RunningServer server{{}, origin};
+  boost::asio::io_context io{1};
+  Fetcher fetcher{io.get_executor(), {}};
+  std::string order;
+  FetchHead head;
+  const auto on_head = [&](const FetchHead& told) {
+    order += 'h';
+    head = told;
+  };
+  const auto on_data = [&](ByteView) { order += 'd'; };
+  const auto on_done = [&](const FetchDone&) { order += 'e'; };
+  FetchRequest request = request_for(server, "/moved");
+  request.headers.add("X-Token", "t 2");
+  fetcher.get(std::move(request), on_head, on_data, on_done);
+  io.run();
+  CHECK(order == "hde");
+  CHECK(head.status == 200);
+  CHECK(head.headers.get("x-token") == "t 2");
+  CHECK_FALSE(head.headers.contains("location"));
+}
+
+TEST_CASE("an answer that is no success has no head") {
+  RunningServer server{{}, origin};
+  boost::asio::io_context io{1};
+  Fetcher fetcher{io.get_executor(), {}};
+  std::string order;
+  const auto on_head = [&](const FetchHead&) { order += 'h'; };
+  const auto on_data = [&](ByteView) { order += 'd'; };
+  const auto on_done = [&](const FetchDone& done) { order += std::to_string(done.status); };
+  fetcher.get(request_for(server, "/absent"), on_head, on_data, on_done);
+  io.run();
+  CHECK(order == "404");
+}
+
+TEST_CASE("a transfer may be cancelled by its head") {
+  RunningServer server{{}, origin};
+  boost::asio::io_context io{1};
+  Fetcher fetcher{io.get_executor(), {}};
+  std::string order;
+  TransferId id{0};
+  const auto on_head = [&](const FetchHead&) {
+    order += 'h';
+    fetcher.cancel(id);
+  };
+  const auto on_data = [&](ByteView) { order += 'd'; };
+  const auto on_done = [&](const FetchDone&) { order += 'e'; };
+  id = fetcher.get(request_for(server, "/large"), on_head, on_data, on_done);
+  io.run();
+  CHECK(order == "h");
 }
 
 TEST_CASE("redirects are followed, but not for ever and not to other schemes") {

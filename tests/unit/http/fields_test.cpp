@@ -100,6 +100,28 @@ TEST_CASE("a range outside the file is not satisfiable") {
   CHECK(http_status(HttpErrc::not_satisfiable) == 416);
 }
 
+TEST_CASE("a range is written as a request field") {
+  CHECK(range_field({0, 9}) == "bytes=0-9");
+  CHECK(range_field({5, ByteRange::kOpenEnd}) == "bytes=5-");
+}
+
+TEST_CASE("a content range says which bytes came, and of how many") {
+  CHECK(parse_content_range("bytes 90-99/100") == ContentRange{ByteRange{90, 99}, 100});
+  CHECK(parse_content_range("Bytes  0-0/1 ") == ContentRange{ByteRange{0, 0}, 1});
+  CHECK(parse_content_range("bytes 0-9/*") == ContentRange{ByteRange{0, 9}, std::nullopt});
+  CHECK(parse_content_range("bytes */100") == ContentRange{std::nullopt, 100});
+}
+
+TEST_CASE("a content range that is malformed or contradicts itself says nothing") {
+  for (const char* bad :
+       {"", "bytes", "bytes ", "bytes=0-9/10", "items 0-9/10", "bytes 0-9", "bytes 9-0/10",
+        "bytes 0-10/10", "bytes -9/10", "bytes 0-/10", "bytes */*", "bytes 0-9/", "bytes 0-9/x",
+        "bytes 0-18446744073709551615/*", "bytes 0-99999999999999999999/*", "bytes 0-9,20-29/30"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(parse_content_range(bad).has_value());
+  }
+}
+
 TEST_CASE("media files have the types that players ask for") {
   CHECK(mime_type("/live/x/master.m3u8") == "application/vnd.apple.mpegurl");
   CHECK(mime_type("seg-1.TS") == "video/mp2t");
