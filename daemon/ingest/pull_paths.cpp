@@ -16,6 +16,7 @@ namespace tayga::ingest {
 namespace {
 
 constexpr std::string_view kForeignDirectory = "_ext/";
+constexpr std::string_view kOwnDirectory = ".tayga/";
 
 /// The name's extension with its dot, when it is a plain short one; it decides the media type.
 std::string extension_of(std::string_view path) {
@@ -60,6 +61,10 @@ bool is_list(UriKind kind) noexcept {
 
 }  // namespace
 
+bool is_made_up_path(std::string_view path) noexcept {
+  return path.starts_with(kForeignDirectory) || path.starts_with(kOwnDirectory);
+}
+
 PullPaths::PullPaths(const HttpUrl& root) {
   rebase(root);
   const std::string plain = plain_path(root);
@@ -76,7 +81,7 @@ std::string PullPaths::plain_path(const HttpUrl& url) const {
   if (!same_origin(url, root_) || !url.path.starts_with(directory_)) return {};
   const auto path = percent_decode(std::string_view{url.path}.substr(directory_.size()));
   if (!path || !media::is_safe_path(*path)) return {};
-  if (path->starts_with(kForeignDirectory) || path->starts_with(".tayga/")) return {};
+  if (is_made_up_path(*path)) return {};
   return *path;
 }
 

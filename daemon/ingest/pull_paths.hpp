@@ -9,6 +9,9 @@
 
 namespace tayga::ingest {
 
+/// True for a path that only this program made up: nothing lies there at an origin.
+[[nodiscard]] bool is_made_up_path(std::string_view path) noexcept;
+
 /// Which path of our stream stands for a URL of the origin, and how playlists must say so.
 ///
 /// Pure. What lies in the origin playlist's directory or below keeps its relative path, so

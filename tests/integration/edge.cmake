@@ -14,3 +14,7 @@ tayga_test(origin_pull_test integration
 tayga_test(playback_http_test integration
   SOURCES "${CMAKE_CURRENT_LIST_DIR}/playback_http_test.cpp"
   LINK tayga_ingest tayga_playback tayga_edge_bench)
+
+tayga_test(origin_rescue_test integration
+  SOURCES "${CMAKE_CURRENT_LIST_DIR}/origin_rescue_test.cpp"
+  LINK tayga_rescue tayga_edge_bench)

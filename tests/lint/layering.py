@@ -39,8 +39,9 @@ ALLOWED = {
     "daemon/peers": SHELL_COMMON + ["common/transport/dual", "common/transport/workers", "daemon/core", "daemon/control"],
     "daemon/ingest": SHELL_COMMON + ["daemon/core"],
     "daemon/playback": SHELL_COMMON + ["daemon/core", "daemon/ingest"],  # playlists, the catalog
+    "daemon/rescue": SHELL_COMMON + ["daemon/core", "daemon/ingest"],  # where a URL leads
     "daemon": SHELL_COMMON + ["common/transport/dual", "common/transport/workers", "common/config", "common/admin", "daemon/core", "daemon/control",
-                              "daemon/peers", "daemon/ingest", "daemon/playback"],
+                              "daemon/peers", "daemon/ingest", "daemon/playback", "daemon/rescue"],
     "orchestrator/model": ["common/base", "common/crypto"],
     "orchestrator/solver": ["common/base", "common/crypto", "orchestrator/model"],
     "orchestrator/registry": PURE_COMMON + ["orchestrator/model", "orchestrator/solver"],
