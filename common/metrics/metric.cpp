@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 namespace tayga::metrics {
 namespace {
@@ -30,6 +31,23 @@ void Histogram::observe(double value) noexcept {
   const auto bucket = std::ranges::lower_bound(bounds_, value) - bounds_.begin();
   buckets_[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
   sum_.fetch_add(value, std::memory_order_relaxed);
+}
+
+double quantile(std::span<const double> bounds, std::span<const std::uint64_t> counts,
+                double share) noexcept {
+  const auto total = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  if (total == 0 || bounds.empty()) return 0;
+  const double rank = std::clamp(share, 0.0, 1.0) * static_cast<double>(total);
+  double below = 0;
+  for (std::size_t i = 0; i < bounds.size() && i < counts.size(); ++i) {
+    const auto here = static_cast<double>(counts[i]);
+    if (here > 0 && below + here >= rank) {
+      const double begin = i == 0 ? std::min(0.0, bounds[0]) : bounds[i - 1];
+      return begin + (bounds[i] - begin) * (rank - below) / here;
+    }
+    below += here;
+  }
+  return bounds.back();
 }
 
 std::span<const double> latency_bounds() noexcept {

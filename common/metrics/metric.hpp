@@ -68,6 +68,12 @@ class Histogram {
   std::atomic<double> sum_{0};
 };
 
+/// The value that `share` (0..1) of the observed ones do not exceed, as far as buckets tell: evenly
+/// spread within the bucket where it falls, as Prometheus takes it. `counts` are of single buckets,
+/// one more than `bounds`; what lies above the last bound counts as that bound. 0 of nothing.
+[[nodiscard]] double quantile(std::span<const double> bounds, std::span<const std::uint64_t> counts,
+                              double share) noexcept;
+
 /// 100 us to 10 s, about three to a decade: for times on a network.
 std::span<const double> latency_bounds() noexcept;
 

@@ -34,6 +34,19 @@ TEST_CASE("metrics are exposed sorted by name, with help and type") {
             kNoneRefused + "0\n");
 }
 
+TEST_CASE("a quantile lies within its bucket, and never beyond the last bound") {
+  const std::array bounds{0.1, 0.2, 1.0};
+  const std::array<std::uint64_t, 4> counts{10, 80, 10, 0};
+  CHECK(std::abs(quantile(bounds, counts, 0.5) - 0.15) < 1e-9);
+  CHECK(std::abs(quantile(bounds, counts, 0.05) - 0.05) < 1e-9);
+  CHECK(std::abs(quantile(bounds, counts, 0.9) - 0.2) < 1e-9);
+  CHECK(std::abs(quantile(bounds, counts, 0.99) - 0.92) < 1e-9);
+  CHECK(std::abs(quantile(bounds, counts, 1) - 1.0) < 1e-9);
+  const std::array<std::uint64_t, 4> far{0, 0, 0, 3};
+  CHECK(quantile(bounds, far, 0.5) == 1.0);
+  CHECK(quantile(bounds, std::array<std::uint64_t, 4>{}, 0.5) == 0.0);
+}
+
 TEST_CASE("a histogram counts cumulatively, a value on a bound below it") {
   Registry registry;
   const std::array bounds{0.1, 1.0};
