@@ -16,7 +16,9 @@
 #include "daemon/control/receipt_store.hpp"
 #include "daemon/core/relay.hpp"
 #include "daemon/daemon_metrics.hpp"
+#include "daemon/healing.hpp"
 #include "daemon/ingest/ingest_handler.hpp"
+#include "daemon/node_options.hpp"
 #include "daemon/peers/relay_driver.hpp"
 #include "daemon/playback/player_handler.hpp"
 #include "daemon/publishing.hpp"
@@ -42,56 +44,12 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr char kSoftware[] = "taygad/" TAYGA_VERSION;
 constexpr Duration kShutdownGrace = 1s;  ///< for children to move to other parents
 constexpr Duration kReceiptGrace = 3s;   ///< for the last receipts to be settled
 constexpr Duration kHttpDrain = 500ms;
 /// The orchestrator says what it offers right behind its welcome, without a word that it is all.
 constexpr Duration kOffersSettle = 3s;
 constexpr std::size_t kTasksMax = 16;
-
-peers::PeerTransportOptions transport_options(const DaemonConfig& config) {
-  peers::PeerTransportOptions options;
-  options.mode = config.peers_transport;
-  options.sessions_max = std::max<std::size_t>(config.children_max + 64U, 128);
-  return options;
-}
-
-relay::RelayLimits relay_limits(const DaemonConfig& config) {
-  relay::RelayLimits limits;
-  limits.cache_age = config.cache_age;
-  limits.cache_bytes = config.cache_bytes;
-  limits.children_max = config.children_max;
-  return limits;
-}
-
-playback::PlayerOptions player_options(const DaemonConfig& config) {
-  playback::PlayerOptions options;
-  options.limits.stream_idle_max = config.stream_idle;
-  return options;
-}
-
-control::NodeProfile profile_of(const DaemonConfig& config,
-                                std::vector<transport::Endpoint> endpoints) {
-  control::NodeProfile profile;
-  profile.software = kSoftware;
-  if (config.gateway) profile.roles.push_back(control::Role::gateway);
-  if (config.relay) profile.roles.push_back(control::Role::relay);
-  if (config.viewer) profile.roles.push_back(control::Role::viewer);
-  profile.endpoints = std::move(endpoints);
-  profile.upload_bps = config.upload_bps;
-  profile.children_max = config.children_max;
-  profile.name = config.name;
-  return profile;
-}
-
-std::vector<std::string> role_names(const DaemonConfig& config) {
-  std::vector<std::string> names;
-  if (config.gateway) names.emplace_back("gateway");
-  if (config.relay) names.emplace_back("relay");
-  if (config.viewer) names.emplace_back("viewer");
-  return names;
-}
 
 asio::ip::tcp::endpoint to_tcp(const transport::Endpoint& endpoint) {
   return {endpoint.address, endpoint.port};
@@ -169,6 +127,9 @@ class App::Impl final : public control::ControlEvents, public peers::RelayEvents
 
   // peers::RelayEvents
   void on_parent_lost(const relay::Relay::ParentLost& lost) override;
+  void on_suspected(const relay::Relay::Suspected& suspected) override;
+  void on_repaired(const relay::Relay::Repaired& repaired) override;
+  void on_fetch_origin(const relay::Relay::FetchOrigin& fetch) override;
   void on_tampered(const relay::Relay::Tampered& tampered) override;
   void on_progress(const StreamId& stream, TrackId track) override;
 
@@ -195,6 +156,8 @@ class App::Impl final : public control::ControlEvents, public peers::RelayEvents
   transport::workers::WorkerPool workers_;
   peers::PeerTransport transport_;
   peers::RelayDriver driver_;
+  metrics::Registry metrics_;
+  Healing healing_;
   control::ControlClient control_;
   std::optional<Publishing> publishing_;
   std::optional<ingest::IngestHandler> ingest_;
@@ -204,7 +167,6 @@ class App::Impl final : public control::ControlEvents, public peers::RelayEvents
   TelemetrySampler sampler_;
   Duration telemetry_interval_ = 1s;
   TimePoint connected_at_{};
-  metrics::Registry metrics_;
   http::Server player_server_;
   http::Server metrics_server_;
   admin::Server admin_server_;
@@ -223,6 +185,7 @@ App::Impl::Impl(DaemonConfig config)
       transport_{peers::make_peer_transport(workers_, identity_, transport_options(config_))},
       driver_{io_.get_executor(), relay_, *transport_.transport, *this,
               peers::RelayDriver::Options{.self = identity_.node_id(), .software = kSoftware}},
+      healing_{io_.get_executor(), driver_, relay_, metrics_},
       control_{io_.get_executor(), identity_,
                control::ControlOptions{.join = config_.join,
                                        .state_dir = config_.state_dir,
@@ -371,6 +334,18 @@ void App::Impl::on_parent_lost(const relay::Relay::ParentLost& lost) {
   control_.report_link_failure(lost);
 }
 
+void App::Impl::on_suspected(const relay::Relay::Suspected& suspected) {
+  healing_.on_suspected(suspected);
+}
+
+void App::Impl::on_repaired(const relay::Relay::Repaired& repaired) {
+  healing_.on_repaired(repaired);
+}
+
+void App::Impl::on_fetch_origin(const relay::Relay::FetchOrigin& fetch) {
+  healing_.on_fetch_origin(fetch);
+}
+
 void App::Impl::on_tampered(const relay::Relay::Tampered& tampered) {
   static log::SiteLimit limit{5, 60s};
   log::at(limit, log::Level::warn, "a peer sent altered media and was dropped",
@@ -418,7 +393,8 @@ async::Task<admin::Answer> App::Impl::handle_admin(std::string command, boost::j
     co_return boost::json::value(
         peers_json(relay_, driver_, *transport_.transport, async::Clock::now()));
   }
-  if (command == "streams") co_return boost::json::value(streams_json(relay_));
+  if (command == "streams")
+    co_return boost::json::value(streams_json(relay_, healing_.histograms(), async::Clock::now()));
   co_return admin::Failure{"unknown_command", "taygad knows no command '" + command + "'"};
 }
 
@@ -453,6 +429,7 @@ async::Task<void> App::Impl::run_telemetry() {
     if (ended) co_return;
     const TimePoint now = async::Clock::now();
     hub_.drop_unplayed(now);
+    healing_.sample();
     if (!control_.connected()) continue;
     if (publishing_ && now - connected_at_ > kOffersSettle) publishing_->pool().set_offers_known();
     control_.send_telemetry(
@@ -473,6 +450,7 @@ async::Task<void> App::Impl::shut_down() {
   co_await player_server_.stop();
   co_await player_.stop();
   if (publishing_) co_await publishing_->stop();
+  healing_.stop();
   co_await driver_.shutdown(kShutdownGrace);
   co_await receipts_.settle_last(kReceiptGrace);
   co_await control_.stop();

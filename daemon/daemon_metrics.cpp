@@ -73,6 +73,37 @@ void register_relay(metrics::Registry& registry, const MetricSources& from) {
         &Counters::subscriptions_refused);
 }
 
+void register_healing(metrics::Registry& registry, const MetricSources& from) {
+  const auto count = [&](std::string name, std::string help,
+                         std::uint64_t relay::RelayCounters::*field) {
+    registry.counter_callback(std::move(name), std::move(help),
+                              [from, field] { return from.relay.counters().*field; });
+  };
+  using Counters = relay::RelayCounters;
+  count("tayga_relay_suspicions_total", "Parents whose beat was overdue.", &Counters::suspicions);
+  count("tayga_relay_false_suspicions_total",
+        "Of them, parents that were heard before another took over.", &Counters::false_suspicions);
+  count("tayga_relay_promotions_total", "Standbys that took over from a lost parent.",
+        &Counters::promotions);
+  count("tayga_relay_repairs_total", "Stripes that were made whole again by another parent.",
+        &Counters::repairs);
+  count("tayga_relay_duplicate_bytes_total", "Media bytes that were here already.",
+        &Counters::duplicate_bytes);
+  count("tayga_relay_fetched_slices_total",
+        "Slices asked of peers: missing, owed by a suspect, or hedged.", &Counters::fetched_slices);
+  count("tayga_relay_hedged_slices_total", "Of them, slices asked of a second source.",
+        &Counters::hedged_slices);
+  count("tayga_rescue_gateway_bytes_total", "Media bytes that only a gateway could give in time.",
+        &Counters::gateway_bytes);
+  count("tayga_rescue_origin_bytes_total", "Media bytes that only an origin could give in time.",
+        &Counters::origin_bytes);
+  count("tayga_rescue_origin_requests_total", "Parts of objects asked of origins.",
+        &Counters::origin_requests);
+  count("tayga_rescue_refused_total",
+        "Rescues that this gateway refused, because the share of its audience was served.",
+        &Counters::rescues_refused);
+}
+
 void register_playout(metrics::Registry& registry, const MetricSources& from) {
   const auto sum = [&](std::string name, std::string help,
                        std::uint64_t relay::StreamStatus::*field) {
@@ -125,6 +156,7 @@ void register_ingest(metrics::Registry& registry, const ingest::IngestHandler& i
 void register_daemon_metrics(metrics::Registry& registry, MetricSources sources) {
   register_peers(registry, sources);
   register_relay(registry, sources);
+  register_healing(registry, sources);
   register_playout(registry, sources);
   register_receipts(registry, sources);
   if (sources.ingest) register_ingest(registry, *sources.ingest);

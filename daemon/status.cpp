@@ -42,16 +42,66 @@ json::object to_json(const relay::RelayCounters& counters) {
           {"payload_bytes_in", counters.payload_bytes_in},
           {"media_bytes_out", counters.media_bytes_out},
           {"dropped_bytes", counters.dropped_bytes},
-          {"subscriptions_refused", counters.subscriptions_refused}};
+          {"subscriptions_refused", counters.subscriptions_refused},
+          {"suspicions", counters.suspicions},
+          {"false_suspicions", counters.false_suspicions},
+          {"promotions", counters.promotions},
+          {"repairs", counters.repairs},
+          {"duplicate_bytes", counters.duplicate_bytes},
+          {"fetched_slices", counters.fetched_slices},
+          {"hedged_slices", counters.hedged_slices},
+          {"gateway_bytes", counters.gateway_bytes},
+          {"origin_bytes", counters.origin_bytes},
+          {"origin_requests", counters.origin_requests},
+          {"rescues_refused", counters.rescues_refused}};
+}
+
+json::value to_json(const std::optional<NodeId>& node) {
+  return node ? json::value(tayga::to_string(*node)) : json::value(nullptr);
 }
 
 json::object to_json(const relay::StripeStatus& stripe) {
-  return {{"track", stripe.track.value()},
-          {"stripe", stripe.stripe.value()},
-          {"parent", stripe.parent ? json::value(tayga::to_string(*stripe.parent)) : nullptr},
-          {"subscribed", stripe.subscribed},
-          {"next_seq", stripe.next_seq.value()},
-          {"lateness_ms", to_ms(stripe.lateness)}};
+  return {{"track", stripe.track.value()},       {"stripe", stripe.stripe.value()},
+          {"parent", to_json(stripe.parent)},    {"subscribed", stripe.subscribed},
+          {"standby", to_json(stripe.standby)},  {"standby_ready", stripe.standby_ready},
+          {"suspected", stripe.suspected},       {"hops", stripe.hops},
+          {"next_seq", stripe.next_seq.value()}, {"lateness_ms", to_ms(stripe.lateness)}};
+}
+
+const char* to_string(relay::LossReason reason) {
+  switch (reason) {
+    case relay::LossReason::connect_failed:
+      return "connect_failed";
+    case relay::LossReason::closed:
+      return "closed";
+    case relay::LossReason::reset:
+      return "reset";
+    case relay::LossReason::silent:
+      return "silent";
+    case relay::LossReason::refused:
+      return "refused";
+    case relay::LossReason::tampered:
+      return "tampered";
+    case relay::LossReason::go_away:
+      return "go_away";
+  }
+  return "";
+}
+
+json::value to_json(const std::optional<relay::LastRepair>& repair, TimePoint now) {
+  if (!repair) return nullptr;
+  return {{"lost", tayga::to_string(repair->lost)},
+          {"parent", tayga::to_string(repair->parent)},
+          {"reason", to_string(repair->reason)},
+          {"gap_ms", to_ms(repair->gap)},
+          {"age_s", to_s(now - repair->at)}};
+}
+
+json::object to_json(const RelayHistograms::Distribution& times) {
+  return {{"p50", to_ms(times.p50)},
+          {"p99", to_ms(times.p99)},
+          {"max", to_ms(times.max)},
+          {"count", times.count}};
 }
 
 }  // namespace
@@ -124,7 +174,8 @@ json::object peers_json(const relay::Relay& relay, const peers::RelayDriver& dri
   return {{"peers", std::move(peers)}};
 }
 
-json::object streams_json(const relay::Relay& relay) {
+json::object streams_json(const relay::Relay& relay, const RelayHistograms& histograms,
+                          TimePoint now) {
   std::map<StreamId, json::array> stripes;
   for (const relay::StripeStatus& stripe : relay.stripes()) {
     stripes[stripe.stream].push_back(to_json(stripe));
@@ -142,9 +193,14 @@ json::object streams_json(const relay::Relay& relay) {
                        {"objects_late", stream.objects_late},
                        {"objects_lost", stream.objects_lost},
                        {"cached_bytes", stream.cached_bytes},
+                       {"playout_window_ms", to_ms(stream.playout_window)},
+                       {"gateway_bytes", stream.gateway_bytes},
+                       {"origin_bytes", stream.origin_bytes},
+                       {"repairs", stream.repairs},
+                       {"last_repair", to_json(stream.last_repair, now)},
                        {"stripes", std::move(stripes[stream.stream])}});
   }
-  return {{"streams", std::move(streams)}};
+  return {{"streams", std::move(streams)}, {"repair_gap_ms", to_json(histograms.repair_gap())}};
 }
 
 }  // namespace tayga

@@ -5,6 +5,7 @@
 #include "common/transport/dual/dual_transport.hpp"
 #include "daemon/core/relay.hpp"
 #include "daemon/peers/relay_driver.hpp"
+#include "daemon/relay_histograms.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -37,6 +38,7 @@ boost::json::object status_json(const DaemonFacts& facts, relay::Relay& relay,
                                 const peers::RelayDriver& driver);
 boost::json::object peers_json(const relay::Relay& relay, const peers::RelayDriver& driver,
                                const transport::DualTransport& transport, TimePoint now);
-boost::json::object streams_json(const relay::Relay& relay);
+boost::json::object streams_json(const relay::Relay& relay, const RelayHistograms& histograms,
+                                 TimePoint now);
 
 }  // namespace tayga

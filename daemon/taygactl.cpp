@@ -2,6 +2,7 @@
 #include "common/base/exit_code.hpp"
 #include "common/base/time.hpp"
 #include "common/base/units.hpp"
+#include "daemon/stream_words.hpp"
 
 #include <CLI/CLI.hpp>
 #include <boost/json/serialize.hpp>
@@ -109,34 +110,6 @@ void print_peers(const json::object& answer) {
   }
 }
 
-void print_stripe(const json::object& stripe) {
-  const bool orphan = stripe.at("parent").is_null();
-  std::printf("  track %s stripe %s  %s, next slice %s, %s behind the publisher\n",
-              text_of(stripe.at("track")).c_str(), text_of(stripe.at("stripe")).c_str(),
-              orphan ? "no parent" : ("from " + text_of(stripe.at("parent"))).c_str(),
-              text_of(stripe.at("next_seq")).c_str(), ms_of(stripe.at("lateness_ms")).c_str());
-}
-
-void print_streams(const json::object& answer) {
-  const json::array& streams = answer.at("streams").as_array();
-  if (streams.empty()) std::puts("no streams");
-  for (const json::value& entry : streams) {
-    const json::object& stream = entry.as_object();
-    const char* part = stream.at("publishing").as_bool()         ? "published here"
-                       : stream.at("playing").as_array().empty() ? "carried"
-                                                                 : "played here";
-    std::printf(
-        "%s  %s; %s objects whole, %s late, %s lost; %s cached\n",
-        text_of(stream.at("name")).c_str(), part, text_of(stream.at("objects_complete")).c_str(),
-        text_of(stream.at("objects_late")).c_str(), text_of(stream.at("objects_lost")).c_str(),
-        size_of(stream.at("cached_bytes")).c_str());
-    if (stream.at("publishing").as_bool()) continue;
-    for (const json::value& stripe : stream.at("stripes").as_array()) {
-      print_stripe(stripe.as_object());
-    }
-  }
-}
-
 /// 4 when the daemon runs but cannot reach its orchestrator, so that scripts see it.
 ExitCode health_of(const std::string& command, const json::object& answer) {
   if (command != "status") return ExitCode::ok;
@@ -162,7 +135,7 @@ int ask(const std::string& socket, const std::string& command, bool as_json) {
   } else if (command == "peers") {
     print_peers(answer);
   } else {
-    print_streams(answer);
+    std::fputs(tayga::describe_streams(answer).c_str(), stdout);
   }
   return static_cast<int>(health_of(command, answer));
 }

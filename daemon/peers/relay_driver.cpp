@@ -195,9 +195,9 @@ void RelayDriver::perform_one(relay::Relay::Action&& action) {
                    if (Link* link = link_of(ready.peer)) link->session().notify_media();
                  },
                  [&](relay::Relay::ParentLost& lost) { events_.on_parent_lost(lost); },
-                 [](relay::Relay::Suspected&) {},
-                 [](relay::Relay::Repaired&) {},
-                 [](relay::Relay::FetchOrigin&) {},
+                 [&](relay::Relay::Suspected& suspected) { events_.on_suspected(suspected); },
+                 [&](relay::Relay::Repaired& repaired) { events_.on_repaired(repaired); },
+                 [&](relay::Relay::FetchOrigin& fetch) { events_.on_fetch_origin(fetch); },
                  [&](relay::Relay::Tampered& tampered) { events_.on_tampered(tampered); },
                  [&](relay::Relay::Progress& progress) {
                    events_.on_progress(progress.stream, progress.track);

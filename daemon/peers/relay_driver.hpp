@@ -24,6 +24,10 @@ class RelayEvents {
  public:
   virtual ~RelayEvents() = default;
   virtual void on_parent_lost(const relay::Relay::ParentLost& lost) = 0;
+  virtual void on_suspected(const relay::Relay::Suspected&) {}
+  virtual void on_repaired(const relay::Relay::Repaired&) {}
+  /// To be answered by Relay::on_origin_done(), through input(): at once or later.
+  virtual void on_fetch_origin(const relay::Relay::FetchOrigin& fetch) = 0;
   virtual void on_tampered(const relay::Relay::Tampered& tampered) = 0;
   virtual void on_progress(const StreamId& stream, TrackId track) = 0;
 };

@@ -45,6 +45,9 @@ class RelayNode final : public peers::RelayEvents {
   void on_parent_lost(const relay::Relay::ParentLost&) override {
     commands_.fail("lost the source");
   }
+  void on_fetch_origin(const relay::Relay::FetchOrigin&) override {
+    commands_.fail("the source does not keep up");
+  }
   void on_tampered(const relay::Relay::Tampered&) override {
     commands_.fail("a chunk did not verify");
   }

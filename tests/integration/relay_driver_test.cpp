@@ -53,6 +53,10 @@ struct Rig final : peers::RelayEvents {
     ++parents_lost;
     if (throws) throw std::runtime_error{"the owner's own trouble"};
   }
+  void on_fetch_origin(const relay::Relay::FetchOrigin& fetch) override {
+    driver.input(
+        [&](relay::Relay& r, relay::Now now) { r.on_origin_done(fetch.request, {}, now); });
+  }
   void on_tampered(const relay::Relay::Tampered&) override {}
   void on_progress(const StreamId&, TrackId) override {}
 

@@ -177,6 +177,11 @@ void TestNode::on_parent_lost(const relay::Relay::ParentLost& lost) {
   lost_.push_back(lost);
   if (on_lost) on_lost(lost);
 }
+/// No origin has what these tests publish.
+void TestNode::on_fetch_origin(const relay::Relay::FetchOrigin& fetch) {
+  driver_->input(
+      [&](relay::Relay& relay, relay::Now now) { relay.on_origin_done(fetch.request, {}, now); });
+}
 void TestNode::on_tampered(const relay::Relay::Tampered& tampered) {
   tampered_.push_back(tampered);
 }

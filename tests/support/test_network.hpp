@@ -79,6 +79,7 @@ class TestNode final : public peers::RelayEvents {
 
  private:
   void on_parent_lost(const relay::Relay::ParentLost& lost) override;
+  void on_fetch_origin(const relay::Relay::FetchOrigin& fetch) override;
   void on_tampered(const relay::Relay::Tampered& tampered) override;
   void on_progress(const StreamId& stream, TrackId track) override;
 
