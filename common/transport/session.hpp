@@ -61,6 +61,7 @@ const char* to_string(CloseInfo::Reason reason);
 struct SessionStats {
   std::uint64_t bytes_in = 0;  ///< at the socket, with all framing and encryption
   std::uint64_t bytes_out = 0;
+  std::uint64_t frame_bytes_out = 0;  ///< of the frames, headers included, that are in bytes_out
   std::uint64_t media_frames_out = 0;
   std::size_t queued_bytes = 0;  ///< accepted by the session, not yet by the kernel
   Duration smoothed_rtt{0};      ///< 0 = not measured yet

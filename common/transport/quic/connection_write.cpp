@@ -217,6 +217,7 @@ OutStream* Connection::next_stream() {
 
 void Connection::on_written(OutStream& stream, std::size_t size) {
   stream.on_written(size);
+  stats_.frame_bytes_out += size;
   if (&stream == &control_) {
     control_announced_ = true;
   } else {

@@ -141,7 +141,10 @@ void Link::abandon() {
 
 SessionStats Link::stats() const {
   SessionStats stats = stats_;
-  stats.queued_bytes = control_bytes_ + media_bytes_ + (pending_.size() - pending_sent_);
+  const std::size_t pending = pending_.size() - pending_sent_;
+  stats.queued_bytes = control_bytes_ + media_bytes_ + pending;
+  // Encrypted, so a few bytes more than the frames in it.
+  stats.frame_bytes_out -= std::min<std::uint64_t>(pending, stats.frame_bytes_out);
   const TimePoint now = async::Clock::now();
   if (socket_ && now - rtt_at_ >= kRttAge) {
     rtt_ = smoothed_rtt(socket_);
@@ -336,6 +339,7 @@ bool Link::write_batch() {
     ++stats_.media_frames_out;
   }
   if (media_.empty()) flush_due_ = false;
+  stats_.frame_bytes_out += plain.size();
   hub_->encrypted.clear();
   if (!engine_->write(plain, hub_->encrypted)) {
     finish({CloseInfo::Reason::reset, "TLS: " + engine_->failure()});
