@@ -8,6 +8,7 @@
 #include "daemon/control/peer_codec.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -57,11 +58,15 @@ class RelayDriver::Link final : public transport::SessionHandler {
       : driver_{driver},
         session_{std::move(session)},
         since_{async::Clock::now()},
-        dial_time_{dial_time} {}
+        dial_time_{dial_time} {
+    if (driver_.options_.upload != nullptr) seat_.emplace(*driver_.options_.upload, *session_);
+  }
 
   void start() { session_->start(*this); }
   void send(const relay::PeerMessage& message) {
-    session_->send_control(control::encode_control_frame(message));
+    SharedBytes frame = control::encode_control_frame(message);
+    if (seat_) seat_->on_control(frame->size());
+    session_->send_control(std::move(frame));
   }
   void close(const std::string& reason) {
     closing_ = true;
@@ -78,8 +83,13 @@ class RelayDriver::Link final : public transport::SessionHandler {
   }
   std::optional<transport::OutboundMedia> next_media() override {
     if (!up_) return std::nullopt;
+    if (seat_ && !seat_->admit()) return std::nullopt;  // notify_media() comes with its turn
     auto media = driver_.relay_.next_media(session_->peer(), now());
-    if (!media) return std::nullopt;
+    if (!media) {
+      if (seat_) seat_->on_no_media();
+      return std::nullopt;
+    }
+    if (seat_) seat_->on_media(media->frame->size());
     transport::FlowId flow{media->stream_tag, media->track};
     return transport::OutboundMedia{flow, std::move(media->frame)};
   }
@@ -120,6 +130,7 @@ class RelayDriver::Link final : public transport::SessionHandler {
 
   RelayDriver& driver_;
   std::unique_ptr<transport::Session> session_;
+  std::optional<UploadGate::Seat> seat_;  // ends before the session
   TimePoint since_;
   Duration dial_time_;
   bool up_ = false;        // hello exchanged on this session
@@ -432,6 +443,20 @@ void RelayDriver::forget(Link& link) {
     return;
   }
   std::erase_if(surplus_, [&](const auto& entry) { return entry.get() == &link; });
+}
+
+void RelayDriver::send_children_away(Duration grace) {
+  std::set<NodeId> parents;
+  for (const relay::StripeStatus& stripe : relay_.stripes()) {
+    if (stripe.parent) parents.insert(*stripe.parent);
+    if (stripe.standby) parents.insert(*stripe.standby);
+  }
+  for (const relay::ChildStatus& child : relay_.children(async::Clock::now())) {
+    const auto link = links_.find(child.child);
+    // A peer that takes go_away ends the session in the end: one that feeds us must stay.
+    if (link == links_.end() || !link->second->is_up() || parents.contains(child.child)) continue;
+    link->second->send(relay::GoAway{relay::GoAwayReason::paused, grace});
+  }
 }
 
 async::Task<void> RelayDriver::shutdown(Duration grace) {

@@ -6,6 +6,7 @@
 #include "common/base/ids.hpp"
 #include "common/transport/transport.hpp"
 #include "daemon/core/relay.hpp"
+#include "daemon/peers/upload_gate.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -63,6 +64,7 @@ class RelayDriver {
     Duration dial_timeout = 5s;   ///< of one address; several are tried one shortly after another
     Duration ping_interval = 5s;  ///< a quiet link is heard before kSessionIdleMax
     Duration hello_timeout = 5s;  ///< a peer that proves a key but says nothing is closed
+    UploadGate* upload = nullptr;  ///< all that is sent passes it; must outlive the driver
   };
 
   RelayDriver(boost::asio::any_io_executor executor, relay::Relay& relay,
@@ -87,6 +89,10 @@ class RelayDriver {
     perform();
   }
   [[nodiscard]] static relay::Now now() noexcept;
+
+  /// No media can be given for a while: children whose parent we are, and who are none of ours, are
+  /// told to go elsewhere within `grace`.
+  void send_children_away(Duration grace);
 
   /// Says go_away, serves children until they moved away or `grace` passed, closes all sessions.
   async::Task<void> shutdown(Duration grace);
