@@ -79,6 +79,8 @@ void ChildFeed::reset(ChildSubscription& subscription) {
   }
   subscription.dropped.clear();
   subscription.dropped_forgotten = false;
+  subscription.dropped_slices.clear();
+  subscription.resent.clear();
   for (auto& stripe : subscription.stripes) stripe.from = SliceSeq{0};
 }
 
@@ -96,19 +98,33 @@ void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,
     arrived = seq.next();
     const bool sticky_start = !start && window.is_sticky(slice->header.object);
     if (seq < from && !sticky_start) continue;
+    const auto& resent = subscription.resent;
+    if (start && std::find(resent.begin(), resent.end(), seq) != resent.end()) continue;
     subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, false});
   }
   // The other stripes may have run ahead of this one: what it brings next is live all the same.
   place.from = start ? from : std::min(from, arrived);
 }
 
-bool ChildFeed::resend(ChildSubscription& subscription, const SlicePtr& slice) {
+bool ChildFeed::resend(ChildSubscription& subscription, const SlicePtr& slice, FrameMask have) {
   TAYGA_CHECK(slice->complete());
   SliceQueue& queue = subscription.queues[to_priority(*slice)];
   if (queue.contains(*slice)) return false;
-  queue.push(QueuedSlice{slice, 0, 0, true});
-  queued_bytes_ += slice->bytes;
+  // The header always goes first: only who announced a slice answers for its chunks.
+  const FrameMask known = (have & kHeaderBit) == 0 ? 0 : have & slice->full & ~kHeaderBit;
+  QueuedSlice entry{slice, known, 0, true};
+  for (std::size_t i = 0; i < slice->frames.size(); ++i) {
+    if ((entry.sent >> i & 1U) != 0) entry.sent_bytes += slice->frames[i]->size();
+  }
+  queued_bytes_ += entry.unsent_bytes();
+  queue.push(std::move(entry));
+  if (subscription.resent.size() >= kResentMax) subscription.resent.pop_front();
+  subscription.resent.push_back(slice->header.seq);
   return true;
+}
+
+std::vector<SliceSeq> ChildFeed::take_dropped(ChildSubscription& subscription) {
+  return std::exchange(subscription.dropped_slices, {});
 }
 
 void ChildFeed::on_header(ChildSubscription& subscription, StripeIndex stripe,
@@ -255,6 +271,9 @@ void ChildFeed::drop_object(ChildSubscription& subscription, ObjectId object) {
     queue.remove_if([&](const QueuedSlice& entry) {
       if (!entry.slice || entry.slice->header.object != object) return false;
       dropped_bytes_ += entry.unsent_bytes();
+      if (!entry.finished() && subscription.dropped_slices.size() < kDroppedSlicesMax) {
+        subscription.dropped_slices.push_back(entry.slice->header.seq);
+      }
       forget(entry);
       return true;
     });

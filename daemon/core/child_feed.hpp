@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -21,6 +22,10 @@ struct StreamState;
 inline constexpr std::size_t kPriorities = 4;
 /// Objects whose rest is kept from a slow child; older ones are forgotten (and long gone).
 inline constexpr std::size_t kDroppedObjectsMax = 64;
+/// Slices that a slow child is told it lost; it finds out of more by itself.
+inline constexpr std::size_t kDroppedSlicesMax = 64;
+/// Slices sent for a fetch that are not sent again when the child then subscribes from there.
+inline constexpr std::size_t kResentMax = 256;
 /// Who has not caught up by then is a slow child like any other.
 inline constexpr Duration kCatchUpMax = 10s;
 
@@ -40,7 +45,9 @@ struct ChildSubscription {
   wire::AllocationBlob allocation{};  ///< the last one that verified
   std::array<SliceQueue, kPriorities> queues;
   std::vector<ObjectId> dropped;
-  bool dropped_forgotten = false;  ///< `dropped` overflowed: it no longer tells all
+  std::vector<SliceSeq> dropped_slices;  ///< not told yet, at most kDroppedSlicesMax
+  std::deque<SliceSeq> resent;           ///< sent out of turn, at most kResentMax
+  bool dropped_forgotten = false;        ///< `dropped` overflowed: it no longer tells all
 
   [[nodiscard]] StripeMask all() const noexcept { return active | standby; }
   [[nodiscard]] bool is_dropped(ObjectId object) const noexcept;
@@ -77,8 +84,11 @@ class ChildFeed {
   /// for; nullopt: the sticky objects and the newest segments.
   void catch_up(ChildSubscription& subscription, StripeIndex stripe, const SliceWindow& window,
                 std::optional<SliceSeq> start, std::uint64_t live_from, TimePoint now);
-  /// Queues again a complete slice that the child asked for; false when it still waits for it.
-  bool resend(ChildSubscription& subscription, const SlicePtr& slice);
+  /// Queues again what the child does not `have` of a complete slice that it asked for; false when
+  /// it still waits for it.
+  bool resend(ChildSubscription& subscription, const SlicePtr& slice, FrameMask have = 0);
+  /// Slices that were dropped for being late or too much, since the last call.
+  [[nodiscard]] static std::vector<SliceSeq> take_dropped(ChildSubscription& subscription);
 
   void on_header(ChildSubscription& subscription, StripeIndex stripe, const SlicePtr& slice);
   /// A frame of `slice` arrived. Returns true when the child must be told that there is media.

@@ -64,6 +64,17 @@ class ObjectStore::Impl {
     settle(object, now, late);
   }
 
+  void on_origin(const Key& key, std::uint64_t offset, SharedBytes bytes,
+                 std::optional<std::uint64_t> size, Now now, const Late& late) {
+    const auto it = objects.find(key);
+    if (it == objects.end()) return;
+    Object& object = it->second;
+    if (!object.info.size && size && *size >= object.announced) object.info.size = size;
+    const ByteView view{*bytes};
+    if (!view.empty()) object.pieces.try_emplace(offset, Piece{std::move(bytes), view});
+    settle(object, now, late);
+  }
+
   void drop(const Key& key, Tail tail) {
     const auto it = objects.find(key);
     if (it == objects.end()) return;
@@ -172,6 +183,26 @@ std::optional<ObjectBytes> ObjectStore::read(PublisherEpoch epoch, ObjectId id,
   const std::uint64_t inside = offset - it->first;
   if (inside >= it->second.bytes.size()) return std::nullopt;
   return ObjectBytes{it->second.owner, it->second.bytes.subspan(inside)};
+}
+
+const ObjectInfo* ObjectStore::next(const std::optional<Key>& after) const {
+  const auto it = after ? impl_->objects.upper_bound(*after) : impl_->objects.begin();
+  return it == impl_->objects.end() ? nullptr : &it->second.info;
+}
+
+std::optional<ObjectStore::Hole> ObjectStore::first_hole(PublisherEpoch epoch, ObjectId id) const {
+  const Object* object = impl_->find(Key{epoch, id});
+  if (object == nullptr || object->info.complete()) return std::nullopt;
+  const std::uint64_t begin = object->info.contiguous;
+  const auto behind = object->pieces.lower_bound(begin);
+  if (behind != object->pieces.end()) return Hole{begin, behind->first};
+  return Hole{begin, object->info.size.value_or(0)};
+}
+
+void ObjectStore::on_origin(PublisherEpoch epoch, ObjectId id, std::uint64_t offset,
+                            SharedBytes bytes, std::optional<std::uint64_t> size, Now now,
+                            const Late& late) {
+  impl_->on_origin(Key{epoch, id}, offset, std::move(bytes), size, now, late);
 }
 
 std::vector<ObjectInfo> ObjectStore::list() const {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tayga::relay {
@@ -74,6 +75,29 @@ class ObjectStore {
   /// The run of bytes that starts at `offset`, at most one chunk; nullopt when not here (yet).
   [[nodiscard]] std::optional<ObjectBytes> read(PublisherEpoch epoch, ObjectId id,
                                                 std::uint64_t offset) const;
+  /// Visits objects above `after` (all when nullopt), oldest first, until `visit(info)` is false.
+  template <class Visit>
+  void for_each_after(const std::optional<std::pair<PublisherEpoch, ObjectId>>& after,
+                      Visit&& visit) const {
+    for (const ObjectInfo* info = next(after); info != nullptr;
+         info = next(std::pair{info->epoch, info->id})) {
+      if (!visit(*info)) return;
+    }
+  }
+  /// The lowest object above `after`; nullptr when there is none. Valid until the next change.
+  [[nodiscard]] const ObjectInfo* next(
+      const std::optional<std::pair<PublisherEpoch, ObjectId>>& after) const;
+  /// The first run of bytes that is missing; nullopt when none is. `end` is 0 when the object's
+  /// size is not known and nothing lies behind the hole.
+  struct Hole {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+  [[nodiscard]] std::optional<Hole> first_hole(PublisherEpoch epoch, ObjectId id) const;
+  /// Bytes of an object that did not come as signed slices: the origin's. For players here only,
+  /// never for children. `size` of the object when the origin said it.
+  void on_origin(PublisherEpoch epoch, ObjectId id, std::uint64_t offset, SharedBytes bytes,
+                 std::optional<std::uint64_t> size, Now now, const Late& late);
   /// All objects, oldest first.
   [[nodiscard]] std::vector<ObjectInfo> list() const;
 

@@ -12,6 +12,9 @@ namespace {
 constexpr Duration kIdlePeerGrace = 10s;
 /// Timers never fire faster than this, whatever a deadline says.
 constexpr Duration kTimerFloor = 1ms;
+/// A timer this late means that we did not run: parents may have beaten all the while, and are not
+/// judged before what they sent had time to be read.
+constexpr Duration kTimerLate = 20ms;
 
 }  // namespace
 
@@ -71,8 +74,7 @@ TrackState* Relay::Impl::track_of(StreamState& stream, TrackId id) {
   track->id = id;
   for (unsigned i = 0; i < stream.descriptor.stripe_count; ++i) {
     const StripeIndex stripe{static_cast<std::uint8_t>(i)};
-    track->stripes.push_back(
-        {StripeRepair{stripe, stream.descriptor.stripe_count}, std::nullopt, false, Duration{0}});
+    track->stripes.emplace_back(stripe, stream.descriptor.stripe_count);
   }
   return (stream.tracks[id] = std::move(track)).get();
 }
@@ -80,21 +82,23 @@ TrackState* Relay::Impl::track_of(StreamState& stream, TrackId id) {
 void Relay::Impl::set_descriptor(StreamState& stream, const StreamDescriptor& descriptor, Now now) {
   const bool restripe = stream.descriptor.stripe_count != descriptor.stripe_count;
   stream.descriptor = descriptor;
+  for (auto& [track_id, track] : stream.tracks) {
+    if (track->playout) track->playout->set_window(descriptor.playout_window);
+  }
   stream.known = true;
   if (!restripe) return;
   // Sequences stay, who sends which of them starts over; the cached slices remain.
   for (auto& [track_id, track] : stream.tracks) {
     drop_children(*track, RefuseReason::unknown_stream);
     for (const auto& link : track->links) {
-      if ((link->sent | link->sent_standby) == 0) continue;
+      if ((link->sent | link->sent_standby) == 0) continue;  // a rescue is asked for again
       send(*link->peer, Unsubscribe{descriptor.id, track_id, link->sent | link->sent_standby});
     }
     track->links.clear();
     track->stripes.clear();
     for (unsigned i = 0; i < descriptor.stripe_count; ++i) {
       const StripeIndex stripe{static_cast<std::uint8_t>(i)};
-      track->stripes.push_back(
-          {StripeRepair{stripe, descriptor.stripe_count}, std::nullopt, false, Duration{0}});
+      track->stripes.emplace_back(stripe, descriptor.stripe_count);
     }
     for (const auto& [seq, slice] : track->window.slices()) {
       auto& repair = track->stripes[seq.value() % descriptor.stripe_count].repair;
@@ -163,6 +167,9 @@ void Relay::Impl::on_timeout(Now now) {
     flush_receipts();
   }
   if (!deadline_ || now.mono < *deadline_) return;
+  if (*deadline_ != TimePoint{} && now.mono - *deadline_ > kTimerLate) {
+    deaf_until_ = now.mono + kTimerLate;
+  }
   deadline_.reset();
   keep_house(now);
   if (deadline_) deadline_ = std::max(*deadline_, now.mono + kTimerFloor);
@@ -178,10 +185,12 @@ void Relay::Impl::keep_house(Now now) {
   retry_held(now);
   for (auto& [stream_id, stream] : streams_) {
     for (auto& [track_id, track] : stream->tracks) {
-      tell_gaps(*stream, *track, now);
-      fetch_holes(*stream, *track, now);
+      tell_gaps(*track, now);
+      update_playout(*track, now);
     }
   }
+  repair_tracks(now);
+  if (std::exchange(dirty_, false)) reconcile(now);
   serve_children(now);
   evict(now);
   if (const auto next = cache_.next_timeout()) wake_at(*next);
@@ -275,24 +284,40 @@ const ObjectStore* Relay::Impl::objects(const StreamId& stream_id, TrackId track
   return track->second->store.get();
 }
 
+const Playout* Relay::Impl::playout(const StreamId& stream_id, TrackId track_id) const {
+  const auto stream = streams_.find(stream_id);
+  if (stream == streams_.end()) return nullptr;
+  const auto track = stream->second->tracks.find(track_id);
+  if (track == stream->second->tracks.end()) return nullptr;
+  return track->second->playout ? &*track->second->playout : nullptr;
+}
+
 std::vector<StripeStatus> Relay::Impl::stripes() const {
   std::vector<StripeStatus> all;
   for (const auto& [stream_id, stream] : streams_) {
     for (const auto& [track_id, track] : stream->tracks) {
       if (track->links.empty() && !stream->publishing) continue;
       for (std::size_t i = 0; i < track->stripes.size(); ++i) {
+        const StripeIndex index{static_cast<std::uint8_t>(i)};
         StripeStatus& status = all.emplace_back();
         status.stream = stream_id;
         status.track = track_id;
-        status.stripe = StripeIndex{static_cast<std::uint8_t>(i)};
+        status.stripe = index;
+        status.hops = stream->publishing ? 0 : track->stripes[i].hops;
         status.next_seq = track->stripes[i].repair.next_seq();
         status.lateness = track->stripes[i].lateness;
         for (const auto& link : track->links) {
+          const bool stands_by = (link->wanted_standby & ~link->former) >> i & 1U;
+          if (stands_by && !status.standby) {
+            status.standby = link->peer->id;
+            status.standby_ready = link->peer->up() && (link->confirmed_standby >> i & 1U) != 0;
+          }
           if ((link->sent >> i & 1U) == 0) continue;
           const bool confirmed = (link->confirmed >> i & 1U) != 0;
           if (status.parent && (status.subscribed || !confirmed)) continue;
           status.parent = link->peer->id;
           status.subscribed = confirmed;
+          status.suspected = link->peer->suspected;
         }
       }
     }
@@ -326,6 +351,11 @@ std::vector<StreamStatus> Relay::Impl::streams() const {
     status.publishing = stream->publishing;
     status.playing.assign(stream->playing.begin(), stream->playing.end());
     status.revision = stream->revision;
+    status.playout_window = stream->descriptor.playout_window;
+    status.gateway_bytes = stream->gateway_bytes;
+    status.origin_bytes = stream->origin_bytes;
+    status.repairs = stream->repairs;
+    status.last_repair = stream->last_repair;
     status.objects_complete = stream->past.complete;
     status.objects_late = stream->past.late;
     status.objects_lost = stream->past.lost;
@@ -383,8 +413,12 @@ void Relay::on_message(const NodeId& from, const PeerMessage& message, Now now) 
 void Relay::on_media(const NodeId& from, wire::FrameType type, ByteView payload, Now now) {
   impl_->on_media(from, type, payload, now);
 }
-void Relay::on_origin_bytes(std::uint64_t, std::uint64_t, ByteView, Now) {}
-void Relay::on_origin_done(std::uint64_t, const OriginDone&, Now) {}
+void Relay::on_origin_bytes(std::uint64_t request, std::uint64_t offset, ByteView bytes, Now now) {
+  impl_->on_origin_bytes(request, offset, bytes, now);
+}
+void Relay::on_origin_done(std::uint64_t request, const OriginDone& done, Now now) {
+  impl_->on_origin_done(request, done, now);
+}
 void Relay::on_shutdown(GoAwayReason reason, Duration grace, Now now) {
   impl_->on_shutdown(reason, grace, now);
 }
@@ -402,6 +436,9 @@ std::optional<TimePoint> Relay::next_timeout() const {
 }
 const ObjectStore* Relay::objects(const StreamId& stream, TrackId track) const {
   return impl_->objects(stream, track);
+}
+const Playout* Relay::playout(const StreamId& stream, TrackId track) const {
+  return impl_->playout(stream, track);
 }
 ReceiptBook& Relay::receipt_book() {
   return impl_->book;

@@ -11,6 +11,7 @@
 #include "daemon/core/now.hpp"
 #include "daemon/core/object_store.hpp"
 #include "daemon/core/peer_message.hpp"
+#include "daemon/core/playout.hpp"
 #include "daemon/core/receipts.hpp"
 
 #include <cstdint>
@@ -244,6 +245,8 @@ class Relay {
   /// Objects of a track that is published or played here; nullptr otherwise. Valid until the next
   /// input.
   [[nodiscard]] const ObjectStore* objects(const StreamId& stream, TrackId track) const;
+  /// In which order they are released to players; nullptr like objects().
+  [[nodiscard]] const Playout* playout(const StreamId& stream, TrackId track) const;
   [[nodiscard]] ReceiptBook& receipt_book();
 
   [[nodiscard]] std::vector<StripeStatus> stripes() const;

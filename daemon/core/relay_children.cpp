@@ -44,12 +44,12 @@ void Relay::Impl::take_message(Peer& peer, const PeerMessage& message, Now now) 
                  [&](const Head& m) { on_head(peer, m, now); },
                  [&](const Fetch& m) { on_fetch(peer, m, now); },
                  [&](const PeerReceipt& m) { on_receipt(peer, m, now); },
-                 [&](const UpstreamGap& m) { on_upstream_gap(peer, m); },
+                 [&](const UpstreamGap& m) { on_upstream_gap(peer, m, now); },
                  [&](const GoAway& m) { on_go_away(peer, m, now); },
                  [&](const Ping& m) { send(peer, Pong{m.nonce}); },
                  [](const Pong&) {},
-                 [](const FetchRefused&) {},
-                 [](const Dropped&) {},
+                 [&](const FetchRefused& m) { on_fetch_refused(peer, m, now); },
+                 [&](const Dropped& m) { on_dropped(peer, m, now); },
              },
              message);
 }
@@ -97,6 +97,10 @@ Relay::Impl::Judged Relay::Impl::judge_subscribe(Peer& from, const Subscribe& me
     case Admission::admit:
       break;
   }
+  // Two nodes that feed each other the same stripe starve: it waits until we have another parent.
+  const UpLink* back = find_link(track, from);
+  const StripeMask mutual = back == nullptr ? 0 : back->wanted & back->sent & message.stripes;
+  if (mutual != 0 && message.mode == SubscribeMode::active) return Judged::hold;
   if (from.feed.subscriptions().empty() && child_count() >= limits_.children_max) {
     refuse(from, message, RefuseReason::no_capacity, Duration::zero());
     return Judged::done;
@@ -275,6 +279,7 @@ void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
   if (track == nullptr || !track->epoch || *track->epoch != message.epoch) return;
   ChildSubscription* subscription = from.feed.find(*track);
   if (subscription == nullptr) return;
+  if (message.rescue && !admit_rescue(from, *track, message, now)) return;
   const auto& slices = track->window.slices();
   std::size_t sent = 0;
   for (const SeqRange& range : message.ranges) {
@@ -283,16 +288,49 @@ void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
     }
     for (auto it = slices.lower_bound(range.first); it != slices.end() && it->first <= range.last;
          ++it) {
-      const auto stripe = it->first.value() % track->stripes.size();
-      if ((subscription->active >> stripe & 1U) == 0 || !it->second->complete()) continue;
+      if (!it->second->complete()) continue;
       if (sent == kFetchSlicesMax) break;
-      if (from.feed.resend(*subscription, it->second)) ++sent;
+      const FrameMask have = range.first == range.last ? range.have : 0;
+      if (from.feed.resend(*subscription, it->second, have)) ++sent;
     }
   }
   if (sent == 0) return;
   from.feed.enforce(now.mono);
   count_dropped(from);
   if (from.feed.mark_ready()) push(MediaReady{from.id});
+}
+
+/// A gateway helps a share of its audience at once with one object; who is refused may go to the
+/// origin when there is one.
+bool Relay::Impl::admit_rescue(Peer& from, TrackState& track, const Fetch& message, Now now) {
+  StreamState& stream = *track.stream;
+  if (!stream.publishing || message.ranges.empty()) return true;
+  const SliceSeq first = message.ranges.front().first;
+  const auto slice = track.window.slices().lower_bound(first);
+  if (slice == track.window.slices().end()) return true;
+  const std::size_t limit = rescue_limit(stream.rescue.audience, stream.rescue.share_permille);
+  const RescueGate::Key object{track.id, slice->second->header.object};
+  if (stream.gate.admit(object, from.id, limit, now.mono)) return true;
+  ++counters.rescues_refused;
+  send(from,
+       FetchRefused{stream.descriptor.id, track.id, message.epoch, first, kRescueHold, false});
+  return false;
+}
+
+/// Tells a child what its full queue lost: it need not wait to find out.
+void Relay::Impl::tell_drops(Peer& child, Now now) {
+  for (const auto& subscription : child.feed.subscriptions()) {
+    const std::vector<SliceSeq> lost = child.feed.take_dropped(*subscription);
+    const TrackState& track = *subscription->track;
+    if (lost.empty() || !track.epoch) continue;
+    Dropped told{
+        track.stream->descriptor.id, track.id, *track.epoch, {}, child.feed.queued_age(now.mono)};
+    for (const SliceSeq seq : lost) {
+      if (told.ranges.size() >= kFetchRangesMax) break;
+      told.ranges.push_back({seq, seq});
+    }
+    send(child, std::move(told));
+  }
 }
 
 void Relay::Impl::on_receipt(Peer& from, const PeerReceipt& message, Now now) {
@@ -309,8 +347,13 @@ void Relay::Impl::serve_children(Now now) {
     if (peer->feed.subscriptions().empty()) continue;
     peer->feed.enforce(now.mono);
     count_dropped(*peer);
-    if (now.mono + kHeadSlack >= peer->last_pull + limits_.head_interval) send_head(*peer, now);
-    wake_at(peer->last_pull + limits_.head_interval);
+    tell_drops(*peer, now);
+    const auto& subscriptions = peer->feed.subscriptions();
+    const bool active = std::ranges::any_of(
+        subscriptions, [](const auto& subscription) { return subscription->active != 0; });
+    const Duration interval = active ? limits_.head_interval : limits_.standby_interval;
+    if (now.mono + kHeadSlack >= peer->last_pull + interval) send_head(*peer, now);
+    wake_at(peer->last_pull + interval);
   }
 }
 
@@ -344,7 +387,9 @@ void Relay::Impl::send_head(Peer& child, Now now) {
     told.epoch = *track.epoch;
     for (StripeMask rest = subscription->all(); rest != 0; rest &= rest - 1) {
       const StripeIndex stripe{static_cast<std::uint8_t>(std::countr_zero(rest))};
-      told.stripes.push_back({stripe, track.stripes[stripe.value()].repair.next_seq()});
+      const StripeState& state = track.stripes[stripe.value()];
+      const unsigned hops = track.stream->publishing ? 0 : state.hops;
+      told.stripes.push_back({stripe, state.repair.next_seq(), hops});
     }
   }
   child.last_pull = now.mono;

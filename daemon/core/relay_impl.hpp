@@ -16,9 +16,10 @@
 
 namespace tayga::relay {
 
-/// The relay's parts share one state, so they are one class in four files: relay.cpp (the public
+/// The relay's parts share one state, so they are one class in several files: relay.cpp (the public
 /// face, clock, status), relay_media.cpp (slices in), relay_children.cpp (subscriptions, heads,
-/// fetch) and relay_upstream.cpp (assignments, parents).
+/// fetch), relay_links.cpp (assignments, subscriptions upward), relay_parents.cpp (sessions, what
+/// parents say), relay_heal.cpp (suspicion, promotion) and relay_rescue.cpp (missing slices).
 class Relay::Impl {
  public:
   Impl(const crypto::SigningKey& identity, const RelayLimits& limits, Duration submit_interval);
@@ -31,6 +32,7 @@ class Relay::Impl {
   std::optional<Action> poll_action();
   std::optional<TimePoint> next_timeout() const;
   const ObjectStore* objects(const StreamId& stream, TrackId track) const;
+  const Playout* playout(const StreamId& stream, TrackId track) const;
   std::vector<StripeStatus> stripes() const;
   std::vector<ChildStatus> children(TimePoint now) const;
   std::vector<StreamStatus> streams() const;
@@ -46,8 +48,14 @@ class Relay::Impl {
   void on_message(const NodeId& from, const PeerMessage& message, Now now);
   std::optional<MediaFrame> next_media(const NodeId& child, Now now);
 
-  // relay_upstream.cpp
+  // relay_links.cpp
   void on_assignment(const Assignment& assignment, Now now);
+
+  // relay_rescue.cpp
+  void on_origin_bytes(std::uint64_t request, std::uint64_t offset, ByteView bytes, Now now);
+  void on_origin_done(std::uint64_t request, const OriginDone& done, Now now);
+
+  // relay_parents.cpp
   void on_peer_up(const NodeId& peer, Now now);
   void on_connect_failed(const NodeId& peer, Now now);
   void on_peer_down(const NodeId& peer, LossReason reason, Now now);
@@ -92,6 +100,8 @@ class Relay::Impl {
   /// False when the header is to be ignored; `from` may be gone then.
   bool is_wanted(const Source& source, const media::SliceHeader& header, ByteView payload, Now now);
   void charge(Peer& peer, Now now);
+  void note_source(const Source& source, std::size_t size, Now now);
+  static void note_lateness(StripeState& stripe, const Source& source, Duration lateness);
   void on_tampered(const Source& source, const CachedSlice* slice, ByteView chunk, Now now);
   SlicePtr insert_slice(TrackState& track, media::SliceHeader header, SharedBytes frame, Now now);
   void add_frame(TrackState& track, const SlicePtr& slice, std::size_t index, SharedBytes frame,
@@ -102,6 +112,7 @@ class Relay::Impl {
   void start_epoch(TrackState& track, PublisherEpoch epoch, Now now);
   void evict(Now now);
   void update_store(StreamState& stream, TrackState& track, Now now);
+  void update_playout(TrackState& track, Now now);
   [[nodiscard]] static ObjectStore::Late late_rule(const TrackState& track);
   [[nodiscard]] static bool plays(const StreamState& stream, TrackId track);
 
@@ -118,6 +129,8 @@ class Relay::Impl {
               Duration retry_after);
   void on_unsubscribe(Peer& from, const Unsubscribe& message);
   void on_fetch(Peer& from, const Fetch& message, Now now);
+  bool admit_rescue(Peer& from, TrackState& track, const Fetch& message, Now now);
+  void tell_drops(Peer& child, Now now);
   void on_receipt(Peer& from, const PeerReceipt& message, Now now);
   void end_service(Peer& child, ChildSubscription& subscription, StripeMask stripes);
   void update_fan(Peer& child, TrackState& track);
@@ -130,7 +143,7 @@ class Relay::Impl {
   [[nodiscard]] std::size_t child_count() const;
   [[nodiscard]] bool carries(const StreamState& stream, TrackId track, StripeMask stripes) const;
 
-  // --- relay_upstream.cpp
+  // --- relay_links.cpp
   void set_links(StreamState& stream, const Assignment& assignment, Now now);
   void verify_allocations(StreamState& stream, Now now);
   void reconcile(Now now);
@@ -142,15 +155,20 @@ class Relay::Impl {
   void subscribe_missing(StreamState& stream, TrackState& track, UpLink& link, Now now);
   void send_subscribe(StreamState& stream, TrackState& track, UpLink& link, StripeMask stripes,
                       SubscribeMode mode, Now now);
+
   void drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now);
   void update_orphans(const StreamState& stream, TrackState& track, Now now);
-  void tell_gaps(StreamState& stream, TrackState& track, Now now);
-  void fetch_holes(StreamState& stream, TrackState& track, Now now);
+  void tell_gaps(TrackState& track, Now now);
+  void tell_gap(TrackState& track, StripeMask starving);
+
+  // --- relay_parents.cpp
   void watch_parents(Now now);
+  void watch_beat(Peer& peer, Now now);
+  void take_stripe_head(TrackState& track, UpLink& link, const StripeHead& head, Now now);
+  void heard(Peer& peer, Now now);
   void connect(Peer& peer, Now now);
   void back_off(Peer& peer, Now now);
-  void lose(const StreamState& stream, const TrackState& track, UpLink& link, StripeMask stripes,
-            LossReason reason);
+  void lose(TrackState& track, UpLink& link, StripeMask stripes, LossReason reason);
   void lose_all(const Peer& peer, LossReason reason);
   void take_down(Peer& peer, LossReason reason, Now now);
   void forget_session(Peer& peer, Now now);
@@ -158,8 +176,42 @@ class Relay::Impl {
   void on_subscribe_ok(Peer& from, const SubscribeOk& message, Now now);
   void on_subscribe_refused(Peer& from, const SubscribeRefused& message, Now now);
   void on_head(Peer& from, const Head& message, Now now);
-  void on_upstream_gap(Peer& from, const UpstreamGap& message);
+  void on_upstream_gap(Peer& from, const UpstreamGap& message, Now now);
   void on_go_away(Peer& from, const GoAway& message, Now now);
+  void flush_losses();
+
+  // --- relay_heal.cpp
+  void suspect(Peer& peer, Now now);
+  void fetch_from_standby(TrackState& track, UpLink& link, Now now);
+  void heal(TrackState& track, Now now);
+  UpLink* adopt_gateway(TrackState& track, StripeIndex stripe, const UpLink& parent, Now now);
+  void promote(TrackState& track, StripeIndex stripe, UpLink& from, UpLink& to, Now now);
+  [[nodiscard]] UpLink* standby_of(TrackState& track, StripeIndex stripe, const UpLink* besides,
+                                   TimePoint now);
+  [[nodiscard]] bool is_hopeless(const UpLink& link, StripeIndex stripe, Now now) const;
+  [[nodiscard]] static bool is_ready(const UpLink& link, StripeIndex stripe, TimePoint now);
+  void note_whole(TrackState& track, UpLink& link, StripeIndex stripe, Now now);
+  void note_poor(TrackState& track, StripeIndex stripe, const UpLink& by, Now now);
+
+  // --- relay_rescue.cpp
+  void repair_tracks(Now now);
+  void repair_track(StreamState& stream, TrackState& track, Now now);
+  std::vector<MissingSlice> missing_slices(StreamState& stream, TrackState& track, Now now);
+  MissingSlice describe(const StreamState& stream, const TrackState& track,
+                        const StripeRepair::Hole& hole, Now now) const;
+  struct Asking;
+  bool ask(Asking& asking, const MissingSlice& slice, const RepairPlan::Ask& ask);
+  UpLink* other_source(TrackState& track, StripeIndex stripe, Now now);
+  UpLink* repair_source(TrackState& track, StripeIndex stripe, Now now);
+  UpLink* gateway_link(StreamState& stream, TrackState& track, Now now);
+  bool ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice, Now now);
+  static std::pair<std::uint64_t, std::uint64_t> unsigned_part(const OriginRequest& asked,
+                                                               const TrackState& track);
+  void take_origin_slices(const OriginRequest& request, TrackState& track, Now now);
+  void on_fetch_refused(Peer& from, const FetchRefused& message, Now now);
+  void on_dropped(Peer& from, const Dropped& message, Now now);
+  [[nodiscard]] bool may_speculate() const noexcept;
+  void add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq);
   static UpLink* find_link(TrackState& track, const Peer& peer);
   template <class Visit>
   void for_each_link(const Peer& peer, Visit&& visit);
@@ -175,6 +227,17 @@ class Relay::Impl {
   std::map<StreamId, std::unique_ptr<StreamState>> streams_;
   std::map<wire::StreamTag, StreamState*> tags_;
   std::vector<HeldSubscribe> held_;
+  struct Loss {
+    StreamId stream;
+    TrackId track;
+    StripeMask stripes = 0;
+    NodeId parent;
+    LossReason reason;
+  };
+  std::vector<Loss> losses_;  ///< of this input: told when it is known who took over
+  std::map<std::uint64_t, OriginRequest> origin_requests_;
+  std::uint64_t next_request_ = 1;
+  TimePoint deaf_until_{};  ///< our own timers were late: what parents sent is still unread
   std::deque<Action> actions_;
   std::optional<TimePoint> deadline_;
   std::uint64_t next_session_ = 1;

@@ -48,6 +48,7 @@ void Relay::Impl::on_local_demand(const StreamId& id, std::vector<TrackId> track
       stream->past.late += counted.late;
       stream->past.lost += counted.lost;
       track->store.reset();
+      track->playout.reset();
     }
     update_store(*stream, *track, now);
   }
@@ -56,9 +57,13 @@ void Relay::Impl::on_local_demand(const StreamId& id, std::vector<TrackId> track
 
 void Relay::Impl::update_store(StreamState& stream, TrackState& track, Now now) {
   const bool wanted = stream.publishing || plays(stream, track.id);
-  if (!wanted) track.store.reset();
+  if (!wanted) {
+    track.store.reset();
+    track.playout.reset();
+  }
   if (!wanted || track.store) return;
   track.store = std::make_unique<ObjectStore>();
+  track.playout.emplace(stream.descriptor.playout_window, now.wall);
   track.played_since = now.wall;
   for (const auto& [seq, slice] : track.window.slices()) {
     track.store->on_header(slice->header, now, late_rule(track));
@@ -69,6 +74,13 @@ void Relay::Impl::update_store(StreamState& stream, TrackState& track, Now now) 
     }
   }
   if (!track.window.empty()) tell_progress(track);
+  update_playout(track, now);
+}
+
+void Relay::Impl::update_playout(TrackState& track, Now now) {
+  if (!track.playout) return;
+  track.playout->update(*track.store, now);
+  if (const auto due = track.playout->next_timeout()) wake_at(now.mono + (*due - now.wall));
 }
 
 void Relay::Impl::on_publish_started(const StreamDescriptor& descriptor, Now now) {
@@ -160,7 +172,7 @@ std::optional<Relay::Impl::Source> Relay::Impl::find_source(Peer& from, StreamSt
       const StripeIndex stripe = to_stripe(seq, track);
       UpLink* link = find_link(track, from);
       if (link != nullptr && (link->accepted(now.mono) & to_mask(stripe)) != 0) {
-        from.last_beat = now.mono;
+        heard(from, now);
         return Source{&from, &track, link, stripe};
       }
     }
@@ -187,7 +199,7 @@ void Relay::Impl::on_slice_header(Peer& from, ByteView payload, Now now) {
   TrackState& track = *source->track;
   if (!track.epoch || *track.epoch < header.epoch) start_epoch(track, header.epoch, now);
   StripeState& stripe = track.stripes[source->stripe.value()];
-  stripe.lateness = now.wall - header.publisher_time;
+  note_lateness(stripe, *source, now.wall - header.publisher_time);
   stripe.repair.on_header(header.seq, header.kind, now.mono);
   auto frame =
       std::make_shared<const Bytes>(wire::serialize_frame(wire::FrameType::slice_header, payload));
@@ -244,6 +256,7 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
   const bool in_range = chunk.index < slice->header.chunk_count();
   if (in_range && (slice->have & chunk_bit(chunk.index)) != 0) {
     ++counters.chunks_duplicate;
+    counters.duplicate_bytes += chunk.bytes.size();
     return;
   }
   if (!in_range || !media::verify_chunk(slice->header, chunk.index, chunk.bytes)) {
@@ -258,8 +271,38 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
   ++counters.chunks_verified;
   counters.payload_bytes_in += chunk.bytes.size();
   count_delivery(*source, *slice, chunk.bytes.size(), now);
+  note_source(*source, chunk.bytes.size(), now);
   add_frame(track, slice, std::size_t{chunk.index} + 1, wire::serialize_chunk_frame(chunk), now);
+  const bool is_owed = (source->link->wanted & to_mask(source->stripe)) == 0;
+  if (slice->complete() && is_owed) note_poor(track, source->stripe, *source->link, now);
   if (cache_.over_bytes()) evict(now);
+}
+
+/// The parent, or for a moment another one, brings the stripe on.
+void Relay::Impl::note_source(const Source& source, std::size_t size, Now now) {
+  UpLink& link = *source.link;
+  const StripeMask bit = to_mask(source.stripe);
+  if ((link.sent & bit) == 0 && link.wanted_rescue != 0) {
+    counters.gateway_bytes += size;
+    source.track->stream->gateway_bytes += size;
+  }
+  if ((link.wanted & bit) == 0) return;
+  link.gap &= ~bit;
+  StripeState& stripe = source.track->stripes[source.stripe.value()];
+  stripe.gap_told = false;
+  if (stripe.mending) note_whole(*source.track, link, source.stripe, now);
+}
+
+/// What a parent sends live, by how long it takes; what is caught up or fetched says nothing.
+void Relay::Impl::note_lateness(StripeState& stripe, const Source& source, Duration lateness) {
+  stripe.lateness = lateness;
+  const bool is_live = (source.link->sent & to_mask(source.stripe)) != 0 && !stripe.mending;
+  if (!is_live || lateness > source.track->stream->descriptor.playout_window) return;
+  if (stripe.usual_lateness == Duration::zero()) stripe.usual_lateness = lateness;
+  const Duration deviation = lateness > stripe.usual_lateness ? lateness - stripe.usual_lateness
+                                                              : stripe.usual_lateness - lateness;
+  stripe.lateness_jitter += (deviation - stripe.lateness_jitter) / 4;
+  stripe.usual_lateness += (lateness - stripe.usual_lateness) / 16;
 }
 
 void Relay::Impl::on_tampered(const Source& source, const CachedSlice* slice, ByteView chunk,
@@ -290,6 +333,9 @@ void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) 
   if (track.epoch) cache_.retire(track.window, now.mono);
   track.epoch = epoch;
   for (StripeState& stripe : track.stripes) stripe.repair.reset();
+  track.repair_plan.clear();
+  track.origin_allowed.reset();
+  track.stream->gate.clear();
   for (const Fan& fan : track.fans) {
     fan.peer->feed.reset(*fan.subscription);
     count_dropped(*fan.peer);
@@ -334,6 +380,7 @@ void Relay::Impl::add_frame(TrackState& track, const SlicePtr& slice, std::size_
     track.store->on_chunk(slice->header, index - 1, std::move(frame), payload, now,
                           late_rule(track));
   }
+  if (slice->complete()) update_playout(track, now);
   tell_progress(track);
 }
 

@@ -1,13 +1,19 @@
 #pragma once
 
 #include "daemon/core/assignment.hpp"
+#include "daemon/core/cadence.hpp"
 #include "daemon/core/child_feed.hpp"
 #include "daemon/core/object_store.hpp"
+#include "daemon/core/playout.hpp"
+#include "daemon/core/relay.hpp"
+#include "daemon/core/repair_plan.hpp"
+#include "daemon/core/rescue_gate.hpp"
 #include "daemon/core/slice_window.hpp"
 #include "daemon/core/stripe_repair.hpp"
 #include "daemon/core/token_bucket.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,8 +41,11 @@ struct Peer {
   TimePoint connecting_since{};
   TimePoint retry_at{};
   Duration backoff{0};
-  TimePoint blocked_until{};           ///< it tampered: not dialed, not believed
-  TimePoint last_beat{};               ///< as a parent
+  TimePoint blocked_until{};  ///< it tampered: not dialed, not believed
+  Cadence cadence;            ///< as a parent
+  bool suspected = false;     ///< its beat is overdue
+  bool condemned = false;     ///< three are missing: who may replaces it
+  LossReason last_loss = LossReason::closed;
   std::optional<TimePoint> leaves_at;  ///< it said go_away
   TimePoint idle_since{};
   TimePoint last_pull{};  ///< as a child: media or a head was given
@@ -56,11 +65,21 @@ struct UpLink {
   StripeMask wanted_standby = 0;
   StripeMask sent = 0;  ///< subscribed, active
   StripeMask sent_standby = 0;
-  StripeMask confirmed = 0;  ///< of `sent`
-  StripeMask retired = 0;    ///< unsubscribed a moment ago: frames may be under way
-  StripeMask gap = 0;        ///< it said that it starves itself
-  StripeMask reported = 0;   ///< lost, and told so
+  StripeMask confirmed = 0;          ///< of `sent`
+  StripeMask retired = 0;            ///< unsubscribed a moment ago: frames may be under way
+  StripeMask confirmed_standby = 0;  ///< of `sent_standby`
+  StripeMask wanted_rescue = 0;      ///< at a gateway, while something is to be fetched there
+  StripeMask promoted = 0;           ///< of `wanted`: it was a standby
+  StripeMask former = 0;             ///< of `wanted_standby`: it was the parent and failed
+  StripeMask gap = 0;                ///< it said that it starves itself
+  StripeMask reported = 0;           ///< lost, and told so
   TimePoint retired_until{};
+  TimePoint gap_since{};
+  TimePoint fetched_until{};            ///< media of any stripe may come: it was asked for
+  TimePoint rescue_until{};             ///< of wanted_rescue
+  TimePoint avoid_until{};              ///< its path is a loop, or it delivered too little
+  std::deque<TimePoint> poor;           ///< slices that it owed and another one brought, lately
+  std::optional<TimePoint> pressed_at;  ///< it last told of drops
   TimePoint subscribed_at{};
   WallTime subscribed_wall{};
   TimePoint retry_at{};               ///< after a refusal
@@ -68,18 +87,36 @@ struct UpLink {
   StreamHandle handle;                ///< in it
 
   [[nodiscard]] StripeMask accepted(TimePoint now) const noexcept {
+    if (now < fetched_until) return ~StripeMask{0};
     return sent | (now < retired_until ? retired : 0);
   }
-  [[nodiscard]] bool idle() const noexcept {
-    return (wanted | wanted_standby | sent | sent_standby | retired) == 0;
+  [[nodiscard]] bool idle(TimePoint now) const noexcept {
+    return (wanted | wanted_standby | wanted_rescue | sent | sent_standby | retired) == 0 &&
+           fetched_until <= now;
   }
 };
 
+/// Media that was fetched may take this long to come.
+inline constexpr Duration kFetchedAccepted = 5s;
+
+/// A stripe that lost its parent and is not whole again.
+struct Mending {
+  NodeId lost;
+  LossReason reason = LossReason::closed;
+  TimePoint last_beat{};
+};
+
 struct StripeState {
+  StripeState(StripeIndex stripe, unsigned stripe_count) noexcept : repair{stripe, stripe_count} {}
+
   StripeRepair repair;
   std::optional<TimePoint> orphaned_since;
-  bool gap_told = false;  ///< to the children
-  Duration lateness{0};
+  bool gap_told = false;        ///< to the children
+  Duration lateness{0};         ///< of the newest slice
+  Duration usual_lateness{0};   ///< smoothed
+  Duration lateness_jitter{0};  ///< smoothed
+  unsigned hops = 0;            ///< to the gateway, as the parent says
+  std::optional<Mending> mending;
 };
 
 /// A child's entry in a track's fan-out: the mask is here so that others cost one comparison.
@@ -99,9 +136,19 @@ struct TrackState {
   std::vector<Fan> fans;
   std::size_t fan_turn = 0;  ///< who is first changes per frame: the last one waits for all
   std::unique_ptr<ObjectStore> store;
+  std::optional<Playout> playout;  ///< set while there is a store
+  RepairPlan repair_plan;
+  std::optional<TimePoint> repair_at;      ///< when to look for what is missing
+  std::optional<ObjectId> origin_allowed;  ///< a gateway sent us to the origin for it
   WallTime played_since{};
   bool progress_told = false;
 };
+
+/// All stripes of a track.
+inline StripeMask all_stripes(const TrackState& track) noexcept {
+  const std::size_t count = track.stripes.size();
+  return count >= 32 ? ~StripeMask{0} : (StripeMask{1} << count) - 1;
+}
 
 struct StreamState {
   StreamDescriptor descriptor;
@@ -115,6 +162,23 @@ struct StreamState {
   std::vector<wire::AllocationBlob> unverified;  ///< their key is not known yet
   ObjectStore::Counters past;                    ///< of tracks that are played no more
   std::map<TrackId, std::unique_ptr<TrackState>> tracks;
+  RescuePlan rescue;
+  RescueGate gate;  ///< at its gateway
+  std::uint64_t gateway_bytes = 0;
+  std::uint64_t origin_bytes = 0;
+  std::uint64_t repairs = 0;
+  std::optional<LastRepair> last_repair;
+};
+
+/// What the origin was asked for and has not answered to the end.
+struct OriginRequest {
+  StreamId stream;
+  TrackId track;
+  PublisherEpoch epoch;
+  ObjectId object;
+  std::uint64_t offset = 0;
+  std::uint64_t size_max = 0;
+  Bytes bytes;  ///< from `offset` on
 };
 
 /// A Subscribe that came before what we need to judge it.

@@ -7,21 +7,23 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace tayga::relay {
 
-inline constexpr Duration kHoleOpenMax = 100ms;     ///< then it is fetched
 inline constexpr Duration kJoinSettleTime = 300ms;  ///< catch-up comes by priority, not in sequence
-inline constexpr Duration kFetchAnswerMax = 1s;     ///< then the next holes may be fetched
-inline constexpr std::size_t kFetchOutstandingMax = 64;  ///< slices per stripe
-inline constexpr std::size_t kRepairSpanMax = 4096;      ///< slices of a stripe looked at
+/// Beyond the newest header a peer's head is believed this far, in slices of the stripe: a lie
+/// costs a bounded number of fetches.
+inline constexpr std::size_t kHeadTrustMax = 64;
+inline constexpr std::size_t kRepairSpanMax = 4096;  ///< slices of a stripe looked at
+inline constexpr std::size_t kGivenUpMax = 512;      ///< beyond it the oldest are asked for again
 
-/// Finds the slices of one stripe that should have come and did not.
+/// Knows which slices of one stripe should be here and are not.
 ///
 /// A parent sends a stripe in order, so a sequence that is missing below one that came was dropped
-/// on the way. Each hole is reported once, after it was open for kHoleOpenMax; what does not come
-/// then is lost. Pure; the window says what is here.
+/// on the way; one below what a peer says it has may be on its way. Pure; the window says what is
+/// here.
 class StripeRepair {
  public:
   StripeRepair(StripeIndex stripe, unsigned stripe_count) noexcept
@@ -29,27 +31,37 @@ class StripeRepair {
 
   void on_header(SliceSeq seq, media::ObjectKind kind, TimePoint now);
   void on_complete(SliceSeq seq) noexcept;
-  /// The parent says that it completed all below `next_seq`.
+  /// A parent or standby says that it completed all below `next_seq`.
   void on_head(SliceSeq next_seq) noexcept;
+  /// It comes too late to be of use: neither asked for nor waited for any more.
+  void give_up(SliceSeq seq);
   /// A new publisher epoch.
   void reset();
 
   /// Where a new parent shall start: the first slice that is missing; nullopt before the first
   /// join.
   [[nodiscard]] std::optional<SliceSeq> first_missing(const SliceWindow& window) const;
-  /// Holes to fetch now, each once, at most kFetchOutstandingMax outstanding.
-  [[nodiscard]] std::vector<SliceSeq> poll_holes(const SliceWindow& window, TimePoint now);
-  /// When poll_holes() may have something; nullopt before anything came.
-  [[nodiscard]] std::optional<TimePoint> next_timeout() const noexcept;
+  struct Hole {
+    SliceSeq seq;
+    bool proven = false;  ///< a later slice of the stripe came
+  };
+  /// Adds what is missing, ascending; nothing while a join settles.
+  void collect(const SliceWindow& window, TimePoint now, std::vector<Hole>& holes);
 
   /// One past the highest complete slice.
   [[nodiscard]] SliceSeq next_seq() const noexcept { return complete_next_; }
-
- private:
+  /// What a peer is known to have.
+  [[nodiscard]] SliceSeq head_next() const noexcept { return head_next_; }
+  /// The next one of this stripe above `seq`, which is one of it.
   [[nodiscard]] SliceSeq following(SliceSeq seq) const noexcept {
     return SliceSeq{seq.value() + stripe_count_};
   }
+
+ private:
   [[nodiscard]] SliceSeq align(SliceSeq seq) const noexcept;
+  [[nodiscard]] bool is_open(SliceSeq seq, const SliceWindow& window) const {
+    return !window.is_complete(seq) && !given_up_.contains(seq);
+  }
 
   StripeIndex stripe_;
   unsigned stripe_count_;
@@ -58,10 +70,7 @@ class StripeRepair {
   std::optional<SliceSeq> highest_;  // header seen
   SliceSeq head_next_{0};
   SliceSeq complete_next_{0};
-  SliceSeq mark_{0};  // holes below were open at mark_at_
-  std::optional<TimePoint> mark_at_;
-  std::vector<SliceSeq> outstanding_;
-  TimePoint outstanding_since_{};
+  std::set<SliceSeq> given_up_;
 };
 
 }  // namespace tayga::relay

@@ -24,7 +24,7 @@ struct Setup {
   unsigned viewers = 6;
   Duration duration = 20s;
   bool resets = false;
-  bool tampers = false;  ///< the last relay flips a bit in 1 % of its chunks
+  bool tampers = false;  ///< the last relay flips a bit in 5 % of its chunks
 };
 
 /// Stands for the orchestrator: gives everybody parents, and another one when a parent was lost.
@@ -274,7 +274,7 @@ void run(std::uint64_t seed, const Setup& setup) {
   net.set_tap([&](Node& from, Node& to, wire::FrameType type, Bytes& payload) {
     auditor.on_frame(from, to, type, payload);
     if (setup.tampers && &from == relays.back() && type == wire::FrameType::chunk &&
-        net.random(100) == 0) {
+        net.random(20) == 0) {
       payload.back() ^= std::byte{1};
       ++flipped;
     }

@@ -1,0 +1,37 @@
+#include "daemon/core/cadence.hpp"
+
+#include <algorithm>
+
+namespace tayga::relay {
+namespace {
+
+constexpr Duration kBurst = 5ms;          ///< frames this close are one beat
+constexpr Duration kIntervalMax = 250ms;  ///< a longer silence says nothing about the next one
+constexpr Duration kBeatMin = 30ms;       ///< a busy parent may fall back to its heads at any time
+
+}  // namespace
+
+void Cadence::restart(TimePoint now) noexcept {
+  last_ = burst_ = now;
+}
+
+void Cadence::on_beat(TimePoint now) noexcept {
+  last_ = std::max(last_, now);
+  const Duration since = now - burst_;
+  if (since < kBurst) return;
+  burst_ = now;
+  const Duration sample = std::min(since, kIntervalMax);
+  const Duration deviation = sample > interval_ ? sample - interval_ : interval_ - sample;
+  jitter_ += (deviation - jitter_) / 4;
+  interval_ += (sample - interval_) / 8;
+}
+
+Duration Cadence::patience() const noexcept {
+  return std::max(kSuspicionMin, interval_ * 5 / 2 + jitter_ * 4);
+}
+
+TimePoint Cadence::condemn_at() const noexcept {
+  return last_ + patience() + std::max(interval_, kBeatMin);
+}
+
+}  // namespace tayga::relay

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "common/base/time.hpp"
+
+namespace tayga::relay {
+
+/// A live parent is its own clock: it gives a beat at least every 50 ms, a chunk or a head.
+inline constexpr Duration kSuspicionMin = 60ms;
+
+/// Learns how often a parent beats, and says when its silence is suspicious.
+///
+/// Suspicion after max(60 ms, 2.5 x the observed interval + 4 x its jitter), the parent is given up
+/// when the next beat is missing as well: three in all. Frames that arrive together are one beat.
+/// Pure. Source: the smoothing is that of RFC 6298.
+class Cadence {
+ public:
+  /// A session begins, or its silence was asked for: nothing is overdue.
+  void restart(TimePoint now) noexcept;
+  void on_beat(TimePoint now) noexcept;
+
+  [[nodiscard]] TimePoint last_beat() const noexcept { return last_; }
+  [[nodiscard]] Duration interval() const noexcept { return interval_; }
+  [[nodiscard]] Duration jitter() const noexcept { return jitter_; }
+  [[nodiscard]] TimePoint suspect_at() const noexcept { return last_ + patience(); }
+  [[nodiscard]] TimePoint condemn_at() const noexcept;
+
+ private:
+  [[nodiscard]] Duration patience() const noexcept;
+
+  TimePoint last_{};
+  TimePoint burst_{};  // the first frame of the newest beat
+  Duration interval_ = 50ms;
+  Duration jitter_ = 10ms;
+};
+
+}  // namespace tayga::relay

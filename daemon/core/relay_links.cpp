@@ -1,0 +1,275 @@
+#include "daemon/core/relay_impl.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace tayga::relay {
+namespace {
+
+constexpr Duration kBreakAfter = 1s;          ///< the old parent goes even if the new one is silent
+constexpr Duration kRetiredGrace = 2s;        ///< frames of an ended subscription may arrive
+constexpr Duration kAllocationRetry = 250ms;  ///< none is valid yet: look again
+constexpr Duration kGapAfter = 100ms;         ///< an orphaned stripe is told to children
+constexpr std::size_t kUpstreamsMax = 4096;   ///< entries of one assignment
+constexpr std::size_t kAllocationsMax = 1024;
+
+}  // namespace
+
+UpLink* Relay::Impl::find_link(TrackState& track, const Peer& peer) {
+  for (const auto& link : track.links) {
+    if (link->peer == &peer) return link.get();
+  }
+  return nullptr;
+}
+
+// --- target state
+
+void Relay::Impl::on_assignment(const Assignment& assignment, Now now) {
+  const StreamDescriptor& descriptor = assignment.stream;
+  if (descriptor.stripe_count < 1 || descriptor.stripe_count > kStripeCountMax) return;
+  StreamState* stream = find_stream(descriptor.id);
+  if (stream == nullptr && !assignment.carry) return;
+  if (stream == nullptr) stream = stream_of(descriptor.id);
+  if (stream == nullptr) return;
+  const bool same_run = stream->incarnation == assignment.incarnation;
+  if (same_run && assignment.revision < stream->revision) return;
+  stream->incarnation = assignment.incarnation;
+  stream->revision = assignment.revision;
+
+  if (assignment.carry || !stream->known) {
+    StreamDescriptor merged = descriptor;
+    // The publisher knows its tracks before the orchestrator does.
+    if (stream->publishing && merged.tracks.empty()) merged.tracks = stream->descriptor.tracks;
+    set_descriptor(*stream, merged, now);
+  }
+  stream->expected_children.clear();
+  for (const Downstream& down : assignment.downstream) {
+    if (stream->expected_children.size() >= limits_.children_max) break;
+    stream->expected_children.insert(down.child);
+  }
+  stream->rescue = assignment.rescue;
+  std::erase(stream->rescue.gateways, self_);
+  stream->unverified.clear();
+  for (const wire::AllocationBlob& blob : assignment.allocations) {
+    if (stream->unverified.size() < kAllocationsMax) stream->unverified.push_back(blob);
+  }
+  verify_allocations(*stream, now);
+  set_links(*stream, assignment, now);
+  reconcile(now);
+  retry_held(now);
+  flush_receipts();
+  wake_at(now.mono + limits_.head_interval);
+}
+
+void Relay::Impl::set_links(StreamState& stream, const Assignment& assignment, Now now) {
+  for (auto& [track_id, track] : stream.tracks) {
+    for (const auto& link : track->links) {
+      link->wanted = link->wanted_standby = link->promoted = link->former = link->reported = 0;
+      link->retry_at = now.mono;
+    }
+  }
+  if (!assignment.carry) return;
+  std::size_t taken = 0;
+  for (const Upstream& up : assignment.upstream) {
+    if (up.parent == self_ || up.stripe.value() >= stream.descriptor.stripe_count) continue;
+    if (++taken > kUpstreamsMax) break;
+    TrackState* track = track_of(stream, up.track);
+    if (track == nullptr) continue;
+    Peer& peer = peer_of(up.parent);
+    UpLink* link = find_link(*track, peer);
+    if (link == nullptr) {
+      track->links.push_back(std::make_unique<UpLink>());
+      link = track->links.back().get();
+      link->peer = &peer;
+    }
+    switch (up.role) {
+      case UpstreamRole::primary:
+        link->wanted |= to_mask(up.stripe);
+        break;
+      case UpstreamRole::standby:
+        link->wanted_standby |= to_mask(up.stripe);
+        break;
+    }
+  }
+}
+
+void Relay::Impl::verify_allocations(StreamState& stream, Now now) {
+  std::erase_if(stream.unverified, [&](const wire::AllocationBlob& blob) {
+    const auto allocation = verify_own_allocation(blob, self_, keys_);
+    if (!allocation) return false;
+    issuer_.on_allocation(*allocation, blob, now);
+    return true;
+  });
+}
+
+void Relay::Impl::reconcile(Now now) {
+  for (auto& [stream_id, stream] : streams_) {
+    for (auto& [track_id, track] : stream->tracks) reconcile_track(*stream, *track, now);
+  }
+  flush_losses();
+}
+
+void Relay::Impl::reconcile_track(StreamState& stream, TrackState& track, Now now) {
+  heal(track, now);
+  for (const auto& link : track.links) {
+    drop_surplus(stream, track, *link, now);
+    if (link->wanted_rescue != 0 && link->rescue_until <= now.mono) link->wanted_rescue = 0;
+    if (link->fetched_until > now.mono) wake_at(link->fetched_until);
+    if (link->retired == 0) continue;
+    if (link->retired_until <= now.mono) {
+      link->retired = 0;
+    } else {
+      wake_at(link->retired_until);
+    }
+  }
+  std::erase_if(track.links, [&](const auto& link) { return link->idle(now.mono); });
+  for (const auto& link : track.links) {
+    const StripeMask all = link->wanted | link->wanted_standby | link->wanted_rescue;
+    if (all != 0 && !link->peer->up()) connect(*link->peer, now);
+    subscribe_missing(stream, track, *link, now);
+  }
+  update_orphans(stream, track, now);
+}
+
+void Relay::Impl::subscribe_missing(StreamState& stream, TrackState& track, UpLink& link, Now now) {
+  const Peer& peer = *link.peer;
+  if (!peer.up() || peer.leaves_at || draining_ || now.mono < peer.blocked_until) return;
+  if ((link.wanted | link.wanted_standby | link.wanted_rescue) == 0) return;
+  if (now.mono < link.retry_at) return wake_at(link.retry_at);
+  const wire::AllocationBlob* blob =
+      issuer_.allocation_for(peer.id, stream.descriptor.handles, now.wall);
+  const auto allocation = blob == nullptr ? Result<wire::Allocation>{wire::Allocation{}}
+                                          : wire::parse_allocation(*blob);
+  if (blob == nullptr || !allocation) return wake_at(now.mono + kAllocationRetry);
+  const bool renewed = link.allocation != *blob;
+  link.allocation = *blob;
+  link.handle = allocation->stream_handle;
+
+  // The parent refuses stripes that the allocation does not cover: these wait for the next one.
+  const StripeMask covered = allocation->stripe_mask;
+  const StripeMask missing = link.wanted & (renewed ? ~StripeMask{0} : ~link.sent) & covered;
+  if (missing != 0) send_subscribe(stream, track, link, missing, SubscribeMode::active, now);
+  // One that still sends becomes a standby when it was told to stop.
+  const StripeMask standby = (link.wanted_standby | link.wanted_rescue) & ~link.wanted &
+                             ~link.sent & (renewed ? ~StripeMask{0} : ~link.sent_standby) & covered;
+  if (standby != 0) send_subscribe(stream, track, link, standby, SubscribeMode::standby, now);
+}
+
+void Relay::Impl::send_subscribe(StreamState& stream, TrackState& track, UpLink& link,
+                                 StripeMask stripes, SubscribeMode mode, Now now) {
+  Subscribe message;
+  message.stream = stream.descriptor.id;
+  message.track = track.id;
+  message.stripes = stripes;
+  message.mode = mode;
+  message.epoch = track.epoch.value_or(PublisherEpoch{0});
+  message.allocation = link.allocation;
+  const StripeMask fresh = stripes & ~(mode == SubscribeMode::active ? link.sent : stripes);
+  bool joins = false;
+  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+    const StripeIndex stripe{static_cast<std::uint8_t>(i)};
+    if ((fresh & to_mask(stripe)) == 0) continue;
+    const auto start = track.stripes[i].repair.first_missing(track.window);
+    if (start && track.epoch) {
+      message.starts.push_back({stripe, *start});
+    } else {
+      joins = true;
+    }
+  }
+  if (joins) track.played_since = std::max(track.played_since, now.wall);
+  if (mode == SubscribeMode::active) {
+    link.sent |= stripes;
+    link.sent_standby &= ~stripes;
+    link.confirmed_standby &= ~stripes;
+  } else {
+    link.sent_standby |= stripes;
+  }
+  if (fresh != 0) {
+    link.subscribed_at = now.mono;
+    link.subscribed_wall = now.wall;
+  }
+  link.retired &= ~stripes;
+  if (link.peer->cadence.last_beat() < now.mono) link.peer->cadence.restart(now.mono);
+  wake_at(now.mono + limits_.parent_silence_max);
+  send(*link.peer, std::move(message));
+}
+
+/// Ends what this link sends and nobody wants from it any more: at once when nobody else shall send
+/// it, else when the new parent confirmed or had its time.
+void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now) {
+  const StripeMask surplus = link.sent & ~link.wanted;
+  StripeMask keep = 0;
+  for (const auto& other : track.links) {
+    if (other.get() == &link) continue;
+    const StripeMask taken_over = surplus & other->wanted;
+    keep |= taken_over & ~other->sent;  // not even asked yet
+    const StripeMask unconfirmed = taken_over & other->sent & ~other->confirmed;
+    if (unconfirmed == 0 || now.mono >= other->subscribed_at + kBreakAfter) continue;
+    keep |= unconfirmed;
+    wake_at(other->subscribed_at + kBreakAfter);
+  }
+  const StripeMask standby =
+      link.sent_standby & ~(link.wanted_standby | link.wanted_rescue | link.wanted);
+  const StripeMask drop = (surplus & ~keep) | standby;
+  if (drop == 0) return;
+  send(*link.peer, Unsubscribe{stream.descriptor.id, track.id, drop});
+  link.sent &= ~drop;
+  link.confirmed &= ~drop;
+  link.sent_standby &= ~drop;
+  link.confirmed_standby &= ~drop;
+  link.retired |= drop;
+  link.retired_until = now.mono + kRetiredGrace;
+  wake_at(link.retired_until);
+  StripeMask left = 0;
+  for_each_link(*link.peer, [&](const StreamState&, const TrackState&, const UpLink& other) {
+    left |= other.sent;
+  });
+  if (left == 0) issuer_.on_sender_gone(link.peer->id, now);
+  flush_receipts();
+}
+
+void Relay::Impl::update_orphans(const StreamState& stream, TrackState& track, Now now) {
+  StripeMask served = stream.publishing ? ~StripeMask{0} : 0;
+  for (const auto& link : track.links) {
+    if (!link->peer->suspected) served |= link->confirmed;
+  }
+  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+    StripeState& stripe = track.stripes[i];
+    if ((served >> i & 1U) != 0) {
+      stripe.orphaned_since.reset();
+      stripe.gap_told = false;
+    } else if (!stripe.orphaned_since) {
+      stripe.orphaned_since = now.mono;
+      wake_at(now.mono + kGapAfter);
+    }
+  }
+}
+
+void Relay::Impl::tell_gaps(TrackState& track, Now now) {
+  StripeMask starving = 0;
+  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+    StripeState& stripe = track.stripes[i];
+    if (!stripe.orphaned_since || stripe.gap_told) continue;
+    if (now.mono < *stripe.orphaned_since + kGapAfter) {
+      wake_at(*stripe.orphaned_since + kGapAfter);
+      continue;
+    }
+    starving |= StripeMask{1} << i;
+  }
+  if (starving != 0) tell_gap(track, starving);
+}
+
+/// Our children's parent starves, they do not lose it: only the top orphan acts.
+void Relay::Impl::tell_gap(TrackState& track, StripeMask starving) {
+  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+    if ((starving >> i & 1U) != 0) track.stripes[i].gap_told = true;
+  }
+  for (auto& [id, peer] : peers_) {
+    const ChildSubscription* subscription = peer->feed.find(track);
+    if (subscription == nullptr || (subscription->active & starving) == 0) continue;
+    send(*peer,
+         UpstreamGap{track.stream->descriptor.id, track.id, subscription->active & starving});
+  }
+}
+
+}  // namespace tayga::relay

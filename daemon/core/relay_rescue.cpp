@@ -1,0 +1,381 @@
+#include "daemon/core/relay_impl.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace tayga::relay {
+namespace {
+
+constexpr Duration kRepairTick = 50ms;  ///< while something may be missing
+constexpr Duration kHoleOpen = 60ms;    ///< at the first hop; each further one waits as long again
+constexpr unsigned kHoleHopsMax = 4;
+constexpr Duration kGiveUpMin = 1s;    ///< after its deadline a slice is of no use any more
+constexpr Duration kRescueKept = 10s;  ///< a gateway's session after its last use
+constexpr Duration kPressedSpan = 2s;
+constexpr std::size_t kFetchRangesMax = 64;
+constexpr std::size_t kOriginRequestsMax = 8;
+/// Duplicates are at most 3 % of what came, and these for a start.
+constexpr std::uint64_t kDuplicateBurst = 512 * 1024;
+constexpr std::uint64_t kDuplicatePercentMax = 3;
+
+TimePoint to_mono(WallTime at, Now now) noexcept {
+  return now.mono + (at - now.wall);
+}
+
+}  // namespace
+
+/// Fetches by peer, sent when the whole track was looked at.
+struct Relay::Impl::Asking {
+  StreamState& stream;
+  TrackState& track;
+  Now now;
+  std::map<UpLink*, Fetch> fetches;
+  std::map<UpLink*, Fetch> rescues;
+};
+
+bool Relay::Impl::may_speculate() const noexcept {
+  return counters.duplicate_bytes * 100 <=
+         counters.payload_bytes_in * kDuplicatePercentMax + kDuplicateBurst * 100;
+}
+
+void Relay::Impl::add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq) {
+  if (fetch.ranges.size() >= kFetchRangesMax) return;
+  const SlicePtr* slice = track.window.find(seq);
+  const std::uint32_t have = slice == nullptr ? 0 : (*slice)->have;
+  ++counters.fetched_slices;
+  if (have == 0 && !fetch.ranges.empty() && fetch.ranges.back().have == 0 &&
+      fetch.ranges.back().last.next() == seq) {
+    fetch.ranges.back().last = seq;
+    return;
+  }
+  fetch.ranges.push_back({seq, seq, have});
+}
+
+void Relay::Impl::repair_tracks(Now now) {
+  for (auto& [stream_id, stream] : streams_) {
+    if (stream->publishing) continue;
+    for (auto& [track_id, track] : stream->tracks) {
+      if (track->links.empty() || !track->epoch) continue;
+      if (!track->repair_at || *track->repair_at <= now.mono) repair_track(*stream, *track, now);
+      wake_at(*track->repair_at);
+    }
+  }
+}
+
+void Relay::Impl::repair_track(StreamState& stream, TrackState& track, Now now) {
+  track.repair_at = now.mono + kRepairTick;
+  const std::vector<MissingSlice> missing = missing_slices(stream, track, now);
+  std::size_t pressing = 0;
+  for (const auto& link : track.links) {
+    pressing += link->pressed_at && now.mono - *link->pressed_at < kPressedSpan ? 1U : 0U;
+  }
+  unsigned hops = 1;
+  for (const StripeState& stripe : track.stripes) hops = std::max(hops, stripe.hops);
+  RepairPlan::Case how;
+  how.window = stream.descriptor.playout_window;
+  how.patience = kHoleOpen * std::min(hops, kHoleHopsMax);
+  // Several parents that all drop: our own downlink is full, and more of the same does not help.
+  if (pressing > 1) how.patience = std::max<Duration>(how.patience, how.window / 2);
+  how.may_hedge = pressing == 0 && may_speculate();
+  Asking asking{stream, track, now, {}, {}};
+  track.repair_plan.plan(missing, how, now.mono,
+                         [&](const MissingSlice& slice, const RepairPlan::Ask& wanted) {
+                           return ask(asking, slice, wanted);
+                         });
+  const auto send_all = [&](std::map<UpLink*, Fetch>& fetches) {
+    for (const auto& link : track.links) {
+      const auto fetch = fetches.find(link.get());
+      if (fetch == fetches.end() || fetch->second.ranges.empty()) continue;
+      link->fetched_until = now.mono + kFetchedAccepted;
+      send(*link->peer, std::move(fetch->second));
+    }
+  };
+  send_all(asking.fetches);
+  send_all(asking.rescues);
+  if (const auto next = track.repair_plan.next_timeout()) {
+    track.repair_at = std::min(*track.repair_at, *next);
+  }
+}
+
+std::vector<MissingSlice> Relay::Impl::missing_slices(StreamState& stream, TrackState& track,
+                                                      Now now) {
+  std::vector<MissingSlice> missing;
+  const Duration give_up = std::max(stream.descriptor.playout_window, Duration{kGiveUpMin});
+  std::vector<StripeRepair::Hole> holes;
+  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+    StripeRepair& repair = track.stripes[i].repair;
+    holes.clear();
+    repair.collect(track.window, now.mono, holes);
+    for (const StripeRepair::Hole& hole : holes) {
+      MissingSlice slice = describe(stream, track, hole, now);
+      if (now.mono > slice.deadline + give_up) {
+        repair.give_up(hole.seq);
+      } else if (missing.size() < kMissingMax) {
+        missing.push_back(slice);
+      }
+    }
+  }
+  std::ranges::sort(missing, {}, &MissingSlice::seq);
+  std::map<ObjectId, std::size_t> lacking;
+  for (const MissingSlice& slice : missing) {
+    if (slice.object) ++lacking[*slice.object];
+  }
+  for (MissingSlice& slice : missing) {
+    if (!slice.object || lacking[*slice.object] > kHedgedSlicesMax) continue;
+    const auto last = track.window.last_seq_of(*slice.object);
+    const SlicePtr* tail = last ? track.window.find(*last) : nullptr;
+    slice.closes_object = tail != nullptr && (*tail)->header.last;
+  }
+  return missing;
+}
+
+MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& track,
+                                   const StripeRepair::Hole& hole, Now now) const {
+  MissingSlice slice;
+  slice.seq = hole.seq;
+  slice.proven = hole.proven;
+  const StripeState& stripe = track.stripes[hole.seq.value() % track.stripes.size()];
+  const auto& slices = track.window.slices();
+  const auto above = slices.lower_bound(hole.seq);
+  WallTime published = now.wall;
+  if (above != slices.end() && above->first == hole.seq) {
+    published = above->second->header.publisher_time;
+    slice.object = above->second->header.object;
+    slice.touched = above->second->last_frame;
+  } else if (above != slices.end()) {
+    published = above->second->header.publisher_time;
+    const bool inside = above->second->header.offset > 0 && !above->second->header.first;
+    if (inside) slice.object = above->second->header.object;
+  } else if (!slices.empty()) {
+    published = std::prev(above)->second->header.publisher_time;
+  }
+  slice.expected =
+      to_mono(published + stripe.usual_lateness + stripe.lateness_jitter * 4, now) + kRepairTick;
+  slice.deadline = to_mono(published + stream.descriptor.playout_window, now);
+  for (const auto& link : track.links) {
+    const StripeMask bit = StripeMask{1} << (hole.seq.value() % track.stripes.size());
+    if ((link->wanted & link->gap & bit) != 0) slice.held = true;
+  }
+  return slice;
+}
+
+bool Relay::Impl::ask(Asking& asking, const MissingSlice& slice, const RepairPlan::Ask& wanted) {
+  TrackState& track = asking.track;
+  const Now now = asking.now;
+  const StripeIndex stripe{static_cast<std::uint8_t>(slice.seq.value() % track.stripes.size())};
+  UpLink* source = nullptr;
+  switch (wanted.stage) {
+    case RepairStage::standby:
+      source = repair_source(track, stripe, now);
+      break;
+    case RepairStage::parents:
+      gateway_link(asking.stream, track, now);  // handshaken when it is needed
+      source = other_source(track, stripe, now);
+      break;
+    case RepairStage::gateway:
+      source = gateway_link(asking.stream, track, now);
+      if (source != nullptr && !is_ready(*source, stripe, now.mono)) source = nullptr;
+      break;
+    case RepairStage::origin:
+      return ask_origin(asking.stream, track, slice, now);
+  }
+  if (source == nullptr) return false;
+  const bool is_rescue = wanted.stage == RepairStage::gateway;
+  auto& fetches = is_rescue ? asking.rescues : asking.fetches;
+  auto [fetch, is_new] = fetches.try_emplace(source);
+  if (is_new) {
+    fetch->second = Fetch{asking.stream.descriptor.id, track.id, *track.epoch, {}, is_rescue};
+  }
+  add_fetch(fetch->second, track, slice.seq);
+  if (wanted.hedge) ++counters.hedged_slices;
+  return true;
+}
+
+/// The standby, or for want of one the parent itself: it may have dropped the slice for us.
+UpLink* Relay::Impl::repair_source(TrackState& track, StripeIndex stripe, Now now) {
+  const StripeMask bit = to_mask(stripe);
+  UpLink* parent = nullptr;
+  for (const auto& link : track.links) {
+    if ((link->wanted & bit) != 0) parent = link.get();
+  }
+  if (UpLink* standby = standby_of(track, stripe, parent, now.mono)) return standby;
+  if (parent == nullptr || !is_ready(*parent, stripe, now.mono)) return nullptr;
+  return parent;
+}
+
+/// Any other peer that we hear of this track from: it has what it relays or plays.
+UpLink* Relay::Impl::other_source(TrackState& track, StripeIndex stripe, Now now) {
+  const UpLink* asked = repair_source(track, stripe, now);
+  const std::size_t count = track.links.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    UpLink& link = *track.links[(stripe.value() + i) % count];
+    const Peer& peer = *link.peer;
+    if (&link == asked || !peer.up() || peer.suspected || now.mono < peer.blocked_until) continue;
+    if ((link.confirmed | link.confirmed_standby) == 0 || link.wanted_rescue != 0) continue;
+    return &link;
+  }
+  return nullptr;
+}
+
+/// A link to a gateway, subscribed as a standby is; nullptr when there is no gateway to ask.
+UpLink* Relay::Impl::gateway_link(StreamState& stream, TrackState& track, Now now) {
+  if (stream.rescue.gateways.empty() || draining_) return nullptr;
+  const std::size_t turn = std::to_integer<std::size_t>(self_.bytes[0]);
+  const NodeId& id = stream.rescue.gateways[turn % stream.rescue.gateways.size()];
+  Peer& peer = peer_of(id);
+  if (now.mono < peer.blocked_until) return nullptr;
+  UpLink* link = find_link(track, peer);
+  if (link == nullptr) {
+    track.links.push_back(std::make_unique<UpLink>());
+    link = track.links.back().get();
+    link->peer = &peer;
+  }
+  if (link->wanted_rescue == 0) {
+    link->wanted_rescue = all_stripes(track);
+    dirty_ = true;
+  }
+  link->rescue_until = now.mono + kRescueKept;
+  return link;
+}
+
+void Relay::Impl::on_fetch_refused(Peer& from, const FetchRefused& message, Now now) {
+  TrackState* track = find_track(message.stream, message.track);
+  if (track == nullptr || !track->epoch || *track->epoch != message.epoch) return;
+  if (find_link(*track, from) == nullptr || !message.origin) return;
+  const SlicePtr* slice = track->window.find(message.first);
+  if (slice == nullptr) return;
+  track->origin_allowed = (*slice)->header.object;
+  track->repair_at = now.mono;
+  wake_at(now.mono);
+}
+
+void Relay::Impl::on_dropped(Peer& from, const Dropped& message, Now now) {
+  TrackState* track = find_track(message.stream, message.track);
+  UpLink* link = track == nullptr ? nullptr : find_link(*track, from);
+  if (link == nullptr || !track->epoch || *track->epoch != message.epoch) return;
+  heard(from, now);
+  link->pressed_at = now.mono;
+  for (const SeqRange& range : message.ranges) {
+    if (range.last < range.first) continue;
+    track->repair_plan.on_dropped(range.first, range.last);
+  }
+  track->repair_at = now.mono;
+  wake_at(now.mono);
+}
+
+// --- the origin
+
+bool Relay::Impl::ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice,
+                             Now now) {
+  if (stream.descriptor.origin_url.empty() || !track.store || !slice.object) return false;
+  if (origin_requests_.size() >= kOriginRequestsMax) return false;
+  const auto object = track.store->get(*track.epoch, *slice.object);
+  const auto hole = track.store->first_hole(*track.epoch, *slice.object);
+  if (!object || !hole || object->path.empty()) return false;
+  if (object->kind != media::ObjectKind::segment && object->kind != media::ObjectKind::init) {
+    return false;  // playlists are our gateway's own
+  }
+  for (const auto& [id, request] : origin_requests_) {
+    if (request.track == track.id && request.object == *slice.object) return true;
+  }
+  const bool allowed = track.origin_allowed == slice.object;
+  const Duration turn = rescue_turn(self_, *slice.object, stream.rescue.share_permille);
+  const Duration lead = std::min<Duration>(stream.descriptor.playout_window * 3 / 10, 600ms);
+  if (!allowed && now.mono < slice.deadline - lead + turn) return false;
+  const std::uint64_t length = hole->end == 0 ? 0 : hole->end - hole->begin;
+  const std::uint64_t id = next_request_++;
+  origin_requests_[id] = OriginRequest{stream.descriptor.id,
+                                       track.id,
+                                       *track.epoch,
+                                       *slice.object,
+                                       hole->begin,
+                                       length == 0 ? media::kObjectSizeMax : length,
+                                       {}};
+  ++counters.origin_requests;
+  push(FetchOrigin{id, stream.descriptor.id, stream.descriptor.origin_url, object->path,
+                   hole->begin, length});
+  return true;
+}
+
+void Relay::Impl::on_origin_bytes(std::uint64_t request, std::uint64_t offset, ByteView bytes,
+                                  Now now) {
+  const auto found = origin_requests_.find(request);
+  if (found == origin_requests_.end()) return;
+  OriginRequest& asked = found->second;
+  const bool follows = offset == asked.offset + asked.bytes.size();
+  if (!follows || asked.bytes.size() + bytes.size() > asked.size_max) return;
+  asked.bytes.insert(asked.bytes.end(), bytes.begin(), bytes.end());
+  counters.origin_bytes += bytes.size();
+  TrackState* track = find_track(asked.stream, asked.track);
+  if (track == nullptr) return;
+  track->stream->origin_bytes += bytes.size();
+  take_origin_slices(asked, *track, now);
+  settle(now);
+}
+
+/// Chunks whose signed hash is known become like any other: verified, cached, passed on.
+void Relay::Impl::take_origin_slices(const OriginRequest& request, TrackState& track, Now now) {
+  if (!track.epoch || *track.epoch != request.epoch) return;
+  const std::uint64_t end = request.offset + request.bytes.size();
+  std::vector<SlicePtr> touched;
+  for (const auto& [seq, slice] : track.window.slices()) {
+    const media::SliceHeader& header = slice->header;
+    if (header.object != request.object || slice->complete()) continue;
+    if (header.offset + header.length > request.offset && header.offset < end) {
+      touched.push_back(slice);
+    }
+  }
+  for (const SlicePtr& slice : touched) {
+    const media::SliceHeader& header = slice->header;
+    for (std::size_t i = 0; i < header.chunk_count(); ++i) {
+      const std::uint64_t at = header.offset + i * wire::kChunkSize;
+      const std::size_t size = header.chunk_size(i);
+      if ((slice->have & chunk_bit(i)) != 0 || at < request.offset || at + size > end) continue;
+      const ByteView chunk = ByteView{request.bytes}.subspan(at - request.offset, size);
+      if (!media::verify_chunk(header, i, chunk)) continue;  // another version: of no use
+      const wire::ChunkView view{track.stream->tag, track.id, header.seq,
+                                 static_cast<std::uint16_t>(i), chunk};
+      ++counters.chunks_verified;
+      add_frame(track, slice, i + 1, wire::serialize_chunk_frame(view), now);
+    }
+  }
+}
+
+/// Of the first hole, what came and lies before the next slice that is known by its header: that
+/// one's bytes either matched or are not the publisher's. Result: begin and end in the object.
+std::pair<std::uint64_t, std::uint64_t> Relay::Impl::unsigned_part(const OriginRequest& asked,
+                                                                   const TrackState& track) {
+  const auto hole = track.store->first_hole(asked.epoch, asked.object);
+  if (!hole || hole->begin < asked.offset) return {0, 0};
+  std::uint64_t end = asked.offset + asked.bytes.size();
+  if (hole->end != 0) end = std::min(end, hole->end);
+  for (const auto& [seq, slice] : track.window.slices()) {
+    const media::SliceHeader& header = slice->header;
+    if (header.object != asked.object || header.offset + header.length <= hole->begin) continue;
+    end = std::min(end, std::max(header.offset, hole->begin));
+  }
+  return {hole->begin, end};
+}
+
+void Relay::Impl::on_origin_done(std::uint64_t request, const OriginDone& done, Now now) {
+  const auto found = origin_requests_.find(request);
+  if (found == origin_requests_.end()) return;
+  OriginRequest asked = std::move(found->second);
+  origin_requests_.erase(found);
+  TrackState* track = find_track(asked.stream, asked.track);
+  if (track == nullptr || !track->store || !done.ok || asked.bytes.empty()) return;
+  // What no slice header covers is the origin's word: this node's player may have it, nobody else.
+  const auto [begin, end] = unsigned_part(asked, *track);
+  if (begin < end) {
+    const ByteView part = ByteView{asked.bytes}.subspan(begin - asked.offset, end - begin);
+    track->store->on_origin(asked.epoch, asked.object, begin,
+                            std::make_shared<const Bytes>(part.begin(), part.end()), done.size, now,
+                            late_rule(*track));
+    update_playout(*track, now);
+    tell_progress(*track);
+  }
+  settle(now);
+}
+
+}  // namespace tayga::relay

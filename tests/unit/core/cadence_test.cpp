@@ -1,0 +1,70 @@
+#include "daemon/core/cadence.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace tayga;
+using namespace tayga::relay;
+
+namespace {
+
+constexpr TimePoint kBegin{Duration{1s}};
+
+TimePoint beat_for(Cadence& cadence, Duration interval, int beats) {
+  TimePoint now = kBegin;
+  cadence.restart(now);
+  for (int i = 0; i < beats; ++i) {
+    now += interval;
+    cadence.on_beat(now);
+  }
+  return now;
+}
+
+}  // namespace
+
+TEST_CASE("a steady beat makes silence suspicious after two and a half intervals") {
+  Cadence cadence;
+  const TimePoint last = beat_for(cadence, 40ms, 200);
+  CHECK(cadence.suspect_at() - last >= 100ms);
+  CHECK(cadence.suspect_at() - last <= 104ms);
+  CHECK(cadence.condemn_at() - cadence.suspect_at() >= 39ms);
+  CHECK(cadence.condemn_at() - cadence.suspect_at() <= 41ms);
+}
+
+TEST_CASE("however fast a parent beats, 60 ms of silence are no reason") {
+  Cadence cadence;
+  const TimePoint last = beat_for(cadence, 6ms, 500);
+  CHECK(cadence.suspect_at() - last == kSuspicionMin);
+}
+
+TEST_CASE("an irregular parent is given more time") {
+  Cadence steady;
+  Cadence ragged;
+  beat_for(steady, 40ms, 100);
+  TimePoint now = kBegin;
+  ragged.restart(now);
+  for (int i = 0; i < 100; ++i) {
+    now += i % 2 == 0 ? 20ms : 60ms;
+    ragged.on_beat(now);
+  }
+  CHECK(ragged.suspect_at() - ragged.last_beat() >=
+        steady.suspect_at() - steady.last_beat() + 60ms);
+}
+
+TEST_CASE("frames that come together are one beat, and the last of them counts as heard") {
+  Cadence cadence;
+  TimePoint now = kBegin;
+  cadence.restart(now);
+  for (int i = 0; i < 100; ++i) {
+    now += 40ms;
+    for (int frame = 0; frame < 5; ++frame) cadence.on_beat(now + frame * 800us);
+  }
+  CHECK(cadence.interval() >= 39ms);
+  CHECK(cadence.last_beat() == now + 3200us);
+}
+
+TEST_CASE("a silence that was survived does not teach more than a quarter of a second") {
+  Cadence cadence;
+  const TimePoint last = beat_for(cadence, 30ms, 200);
+  cadence.on_beat(last + 60s);
+  CHECK(cadence.interval() <= 60ms);
+}

@@ -1,0 +1,307 @@
+#include "tests/support/catch.hpp"
+#include "tests/unit/core/relay_rig.hpp"
+
+using namespace tayga;
+using namespace tayga::test;
+using relay::LossReason;
+
+namespace {
+
+/// A relay with a parent and a ready standby for every stripe, both known to it for a second.
+struct HealRig : Rig {
+  explicit HealRig(unsigned stripe_count = 1) : Rig{stripe_count} {
+    relay.on_assignment(with_standby(), at(now));
+    drain();
+    up(parent.node_id());
+    up(parent2.node_id());
+    confirm(parent.node_id());
+    confirm(parent2.node_id());
+    beat(1s);
+    log.clear();
+  }
+  relay::Assignment with_standby() {
+    relay::Assignment target = assignment({parent.node_id()});
+    for (unsigned i = 0; i < stripes; ++i) {
+      target.upstream.push_back({kTrack, StripeIndex{static_cast<std::uint8_t>(i)},
+                                 parent2.node_id(), relay::UpstreamRole::standby});
+    }
+    target.allocations.push_back(world.allocate(parent2.node_id(), self_id()));
+    return target;
+  }
+  relay::Head head(SliceSeq next, std::uint32_t hops = 0) {
+    relay::Head told;
+    relay::TrackHead& track = told.tracks.emplace_back();
+    track.stream_tag = wire::to_stream_tag(world.stream());
+    track.track = kTrack;
+    track.epoch = PublisherEpoch{1000};
+    for (unsigned i = 0; i < stripes; ++i) {
+      track.stripes.push_back({StripeIndex{static_cast<std::uint8_t>(i)}, next, hops});
+    }
+    return told;
+  }
+  /// Both are heard, the parent every 30 ms.
+  void beat(Duration duration, bool parent_too = true) {
+    for (Duration passed{0}; passed < duration; passed += 30ms) {
+      pass(30ms);
+      if (parent_too) hear(parent.node_id(), relay::Head{});
+      if (passed % 180ms == 0ms) hear(parent2.node_id(), relay::Head{});
+    }
+  }
+  std::vector<media::SignedSlice> slices(unsigned count) {
+    std::vector<media::SignedSlice> all;
+    for (unsigned i = 0; i < count; ++i) {
+      for (auto& slice : publisher.segment(next_++, 1'000, at(now))) all.push_back(slice);
+    }
+    return all;
+  }
+
+ private:
+  unsigned next_ = 1;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "a parent whose beat is overdue is suspected, and what it owes fetched from the standby") {
+  HealRig rig;
+  const auto slices = rig.slices(6);
+  rig.feed(rig.parent.node_id(), {slices[0], slices[1]});
+  rig.frame(rig.parent.node_id(), slices[2].header_frame);
+  rig.pass(60ms);
+  CHECK(rig.take<Relay::Suspected>().empty());
+  rig.pass(60ms);
+  const auto suspected = rig.take<Relay::Suspected>();
+  REQUIRE(suspected.size() == 1);
+  CHECK(suspected[0].parent == rig.parent.node_id());
+  CHECK(suspected[0].silence <= 120ms);
+  const auto fetches = rig.sent<relay::Fetch>(rig.parent2.node_id());
+  REQUIRE(fetches.size() == 1);
+  REQUIRE_FALSE(fetches[0].ranges.empty());
+  CHECK(fetches[0].ranges[0] == relay::SeqRange{SliceSeq{2}, SliceSeq{2}, 1});  // has its header
+  CHECK(fetches[0].ranges.back().last == SliceSeq{17});
+  CHECK_FALSE(fetches[0].rescue);
+  rig.feed(rig.parent2.node_id(), slices[3]);  // the answer is taken although it is no parent
+  CHECK(rig.relay.counters().chunks_verified == 3);
+  CHECK(rig.relay.counters().chunks_unannounced == 0);
+}
+
+TEST_CASE("a parent that is heard again before it was replaced cost a fetch and nothing else") {
+  HealRig rig;
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  while (rig.take<Relay::Suspected>().empty()) rig.pass(5ms);
+  rig.hear(rig.parent.node_id(), relay::Head{});
+  rig.beat(1s);
+  CHECK(rig.relay.counters().suspicions == 1);
+  CHECK(rig.relay.counters().false_suspicions == 1);
+  CHECK(rig.relay.counters().promotions == 0);
+  CHECK(rig.take<Relay::ParentLost>().empty());
+  CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).empty());
+}
+
+TEST_CASE("with the third beat missing the standby is promoted, from the first missing slice") {
+  HealRig rig{2};
+  const auto slices = rig.slices(6);
+  rig.feed(rig.parent.node_id(), {slices[0], slices[1], slices[2]});
+  const TimePoint last = rig.now;
+  while (rig.take<Relay::ParentLost>().empty()) rig.pass(1ms);
+  CHECK(rig.now - last <= 160ms);
+  const auto asked = rig.sent<relay::Subscribe>(rig.parent2.node_id());
+  REQUIRE(asked.size() == 1);
+  CHECK(asked[0].mode == relay::SubscribeMode::active);
+  CHECK(asked[0].stripes == 0b11);
+  CHECK(asked[0].starts == std::vector<relay::StripeStart>{{StripeIndex{0}, SliceSeq{4}},
+                                                           {StripeIndex{1}, SliceSeq{3}}});
+  CHECK(rig.relay.counters().promotions == 2);
+  CHECK(rig.relay.counters().false_suspicions == 0);
+
+  rig.pass(20ms);
+  rig.confirm(rig.parent2.node_id());
+  CHECK(rig.take<Relay::Repaired>().empty());
+  rig.feed(rig.parent2.node_id(), {slices[3], slices[4]});
+  const auto repaired = rig.take<Relay::Repaired>();
+  REQUIRE(repaired.size() == 2);
+  CHECK(repaired[0].lost == rig.parent.node_id());
+  CHECK(repaired[0].parent == rig.parent2.node_id());
+  CHECK(repaired[0].reason == LossReason::silent);
+  CHECK(repaired[0].gap == rig.now - last);
+  CHECK(rig.sent<relay::Unsubscribe>(rig.parent.node_id()).size() == 1);  // should it still live
+  CHECK(rig.relay.stripes().at(0).parent == rig.parent2.node_id());
+}
+
+TEST_CASE("the orchestrator hears who took over in the same report that names the loss") {
+  HealRig rig{4};
+  rig.feed(rig.parent.node_id(), rig.slices(8));
+  rig.down(rig.parent.node_id(), LossReason::reset);
+  const auto lost = rig.take<Relay::ParentLost>();
+  REQUIRE(lost.size() == 1);
+  CHECK(lost[0].stripes == 0b1111);
+  CHECK(lost[0].reason == LossReason::reset);
+  CHECK(lost[0].promoted == rig.parent2.node_id());
+}
+
+TEST_CASE("a closed session promotes the standby at once, without waiting for a beat") {
+  const auto reason = GENERATE(LossReason::closed, LossReason::reset);
+  HealRig rig;
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  rig.down(rig.parent.node_id(), reason);
+  CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).size() == 1);
+  CHECK(rig.relay.counters().promotions == 1);
+}
+
+TEST_CASE("the replaced parent stands by when it is back") {
+  HealRig rig;
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  rig.down(rig.parent.node_id(), LossReason::reset);
+  rig.confirm(rig.parent2.node_id());
+  rig.beat(300ms, false);
+  rig.up(rig.parent.node_id());
+  const auto asked = rig.sent<relay::Subscribe>(rig.parent.node_id());
+  REQUIRE(asked.size() == 1);
+  CHECK(asked[0].mode == relay::SubscribeMode::standby);
+}
+
+TEST_CASE("a parent that says go_away is left before it goes, and received from until then") {
+  HealRig rig;
+  const auto slices = rig.slices(4);
+  rig.feed(rig.parent.node_id(), {slices[0], slices[1]});
+  rig.hear(rig.parent.node_id(), relay::GoAway{relay::GoAwayReason::drain, 5s});
+  CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).size() == 1);
+  CHECK(rig.sent<relay::Unsubscribe>(rig.parent.node_id()).empty());
+  rig.feed(rig.parent.node_id(), slices[2]);  // no gap
+  CHECK(rig.relay.counters().chunks_verified == 3);
+  rig.confirm(rig.parent2.node_id());
+  CHECK(rig.sent<relay::Unsubscribe>(rig.parent.node_id()).size() == 1);
+  rig.feed(rig.parent2.node_id(), slices[3]);
+  const auto lost = rig.take<Relay::ParentLost>();
+  REQUIRE(lost.size() == 1);
+  CHECK(lost[0].reason == LossReason::go_away);
+}
+
+TEST_CASE("a parent that tampered is replaced and never asked to stand by") {
+  HealRig rig;
+  const auto slices = rig.slices(1);
+  rig.frame(rig.parent.node_id(), slices[0].header_frame);
+  rig.frame(rig.parent.node_id(), tampered(slices[0].chunk_frames[0]));
+  CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).size() == 1);
+  CHECK(rig.take<Relay::ParentLost>().at(0).reason == LossReason::tampered);
+  rig.beat(3s, false);
+  CHECK(rig.take<Relay::Connect>().empty());
+}
+
+TEST_CASE("who did not run for a while does not blame its parents for the silence") {
+  HealRig rig;
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  rig.now += 800ms;  // nobody called on_timeout(): the process was stopped
+  rig.relay.on_timeout(at(rig.now));
+  rig.drain();
+  CHECK(rig.take<Relay::Suspected>().empty());
+  rig.hear(rig.parent.node_id(), relay::Head{});  // it waited in the socket
+  rig.beat(200ms);
+  CHECK(rig.relay.counters().suspicions == 0);
+}
+
+TEST_CASE("a standby that is not heard either is not promoted") {
+  HealRig rig;
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  rig.pass(120ms);
+  rig.pass(600ms);
+  const std::uint64_t promotions = rig.relay.counters().promotions;
+  CHECK(promotions <= 1);  // it was heard just before
+  rig.pass(1s);
+  CHECK(rig.relay.counters().promotions == promotions);
+}
+
+TEST_CASE("children hear that their parent starves when it suspects its own, and pass it on") {
+  HealRig rig;
+  rig.join_child(rig.child.node_id());
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  while (rig.take<Relay::Suspected>().empty()) rig.pass(5ms);
+  CHECK(rig.sent<relay::UpstreamGap>(rig.child.node_id()).size() == 1);
+
+  HealRig below;
+  below.join_child(below.child.node_id());
+  below.feed(below.parent.node_id(), below.slices(2));
+  below.hear(below.parent.node_id(), relay::UpstreamGap{below.world.stream(), kTrack, 1});
+  CHECK(below.sent<relay::UpstreamGap>(below.child.node_id()).size() == 1);
+  below.beat(600ms);
+  CHECK(below.relay.counters().promotions == 0);  // the top orphan acts
+  below.beat(400ms);
+  CHECK(below.relay.counters().promotions == 1);  // it did not
+}
+
+TEST_CASE("a parent that brings media again starves no more") {
+  HealRig rig;
+  const auto slices = rig.slices(4);
+  rig.feed(rig.parent.node_id(), {slices[0], slices[1]});
+  rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 1});
+  rig.beat(300ms);
+  rig.feed(rig.parent.node_id(), slices[2]);
+  rig.beat(2s);
+  CHECK(rig.relay.counters().promotions == 0);
+}
+
+TEST_CASE("a parent that beats but leaves its slices to others is replaced") {
+  HealRig rig;
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  rig.beat(2100ms);
+  for (unsigned i = 0; i < 12 && rig.relay.counters().promotions == 0; ++i) {
+    const auto owed = rig.slices(1);
+    rig.hear(rig.parent2.node_id(), rig.head(SliceSeq{owed[0].header.seq.value() + 1}));
+    for (int wait = 0; wait < 20; ++wait) {
+      rig.beat(30ms);
+      if (rig.sent<relay::Fetch>(rig.parent2.node_id()).empty()) continue;
+      rig.feed(rig.parent2.node_id(), owed);
+      break;
+    }
+    if (i == 2) CHECK(rig.relay.counters().promotions == 0);
+  }
+  CHECK(rig.relay.counters().promotions == 1);
+  rig.confirm(rig.parent2.node_id());
+  CHECK(rig.relay.stripes().at(0).parent == rig.parent2.node_id());
+}
+
+TEST_CASE("a path that grows without end is a loop and left") {
+  HealRig rig;
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  rig.hear(rig.parent.node_id(), rig.head(SliceSeq{2}, 3));
+  CHECK(rig.relay.stripes().at(0).hops == 4);
+  rig.hear(rig.parent.node_id(), rig.head(SliceSeq{2}, 31));
+  CHECK(rig.relay.counters().promotions == 0);
+  rig.hear(rig.parent.node_id(), rig.head(SliceSeq{2}, 32));
+  CHECK(rig.relay.counters().promotions == 1);
+}
+
+TEST_CASE("who feeds us a stripe is not fed it by us until we have another parent") {
+  HealRig rig;
+  rig.hear(rig.parent.node_id(), rig.request(rig.parent.node_id()));
+  CHECK(rig.sent<relay::SubscribeOk>(rig.parent.node_id()).empty());
+  rig.hear(rig.parent.node_id(), relay::GoAway{relay::GoAwayReason::drain, 5s});
+  rig.confirm(rig.parent2.node_id());
+  rig.beat(100ms);
+  CHECK(rig.sent<relay::SubscribeOk>(rig.parent.node_id()).size() == 1);
+}
+
+TEST_CASE("a standby's join costs the others nothing: no frame, no order, no wake-up of theirs") {
+  const auto frames_with = [](bool joins) {
+    Rig rig;
+    rig.start_publishing();
+    rig.join_child(rig.child.node_id());
+    std::vector<SharedBytes> got;
+    for (unsigned i = 1; i <= 20; ++i) {
+      if (joins && i == 10) {
+        rig.up(rig.child2.node_id());
+        auto request = rig.request(rig.child2.node_id());
+        request.mode = relay::SubscribeMode::standby;
+        rig.hear(rig.child2.node_id(), request);
+        CHECK(rig.sent<relay::SubscribeOk>(rig.child2.node_id()).size() == 1);
+      }
+      rig.publish(rig.publisher.segment(i, 30'000, at(rig.now)));
+      for (const auto& frame : rig.pull_all(rig.child.node_id())) got.push_back(frame);
+      CHECK(rig.pull_all(rig.child2.node_id()).empty());
+      rig.pass(20ms);
+    }
+    CHECK(rig.ready[rig.child2.node_id()] == 0);
+    return got;
+  };
+  CHECK(same_bytes(frames_with(true), frames_with(false)));
+}
