@@ -159,7 +159,7 @@ void Relay::Impl::promote(TrackState& track, StripeIndex stripe, UpLink& from, U
   }
   from.poor.clear();
   StripeState& state = track.stripes[stripe.value()];
-  if (!state.mending) {
+  if (!state.mending && (from.confirmed & bit) != 0) {
     state.mending = Mending{from.peer->id, reason, from.peer->cadence.last_beat()};
   }
   losses_.push_back({track.stream->descriptor.id, track.id, bit, from.peer->id, reason});

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -75,8 +76,7 @@ class Run {
   void go() {
     for (std::size_t i = 0; i < kOperationsMax && !in_.empty(); ++i) {
       operate();
-      while (relay_->poll_action()) {
-      }
+      drain();
       check();
     }
     check_objects();
@@ -86,8 +86,14 @@ class Run {
   [[nodiscard]] relay::Now now() const { return sim::at(mono_); }
   const NodeId& peer() { return made_.peers[in_.below(kPeers)]; }
 
+  void drain() {
+    while (auto action = relay_->poll_action()) {
+      if (auto* fetch = std::get_if<Relay::FetchOrigin>(&*action)) origin_ = std::move(*fetch);
+    }
+  }
+
   void operate() {
-    switch (in_.below(12)) {
+    switch (in_.below(14)) {
       case 0:
         return relay_->on_peer_up(peer(), now());
       case 1:
@@ -112,6 +118,10 @@ class Run {
         return pull();
       case 11:
         return demand();
+      case 12:
+        return press();
+      case 13:
+        return answer_origin();
     }
   }
 
@@ -122,6 +132,11 @@ class Run {
     const std::uint8_t kind = in_.byte();
     target.stream = made_.world.descriptor((kind & 0x40) != 0 ? 1U + in_.byte() % 33U : kStripes);
     target.carry = (kind & 0x80) == 0;
+    if (in_.byte() < 128) {
+      target.stream.origin_url = "http://origin.example/index.m3u8";
+      target.rescue.gateways = {peer()};
+      target.rescue.share_permille = 1000;
+    }
     for (std::size_t i = 0; i < (kind & 7U); ++i) {
       const std::size_t parent = in_.below(kPeers);
       target.upstream.push_back(
@@ -177,7 +192,9 @@ class Run {
     if (in_.byte() < 128) fetch.epoch = PublisherEpoch{2000};
     for (std::size_t i = in_.below(80); i > 0; --i) {
       fetch.ranges.push_back({SliceSeq{in_.number()}, SliceSeq{in_.number()}});
+      if (in_.byte() < 32) fetch.ranges.back().have = in_.byte();
     }
+    fetch.rescue = in_.byte() < 64;
     relay_->on_message(from, fetch, now());
   }
 
@@ -208,12 +225,52 @@ class Run {
         head.tracks.push_back({wire::to_stream_tag(stream),
                                kTrack,
                                PublisherEpoch{1000},
-                               {{StripeIndex{in_.byte()}, SliceSeq{in_.number()}}}});
+                               {{StripeIndex{in_.byte()}, SliceSeq{in_.number()}, in_.byte()}}});
         return send(head);
       }
       case 7:
         return send(relay::Ping{in_.number()});
     }
+  }
+
+  void press() {
+    const StreamId stream = made_.world.stream();
+    const NodeId& from = peer();
+    const SliceSeq first{in_.number()};
+    if (in_.byte() < 64) {
+      relay_->on_message(
+          from, relay::FetchRefused{stream, kTrack, PublisherEpoch{1000}, first, 500ms, true},
+          now());
+      return;
+    }
+    relay_->on_message(
+        from,
+        relay::Dropped{
+            stream, kTrack, PublisherEpoch{1000}, {{first, SliceSeq{in_.number()}}}, 100ms},
+        now());
+  }
+
+  /// The truth, in two pieces, or anything at all; what no header covers is believed.
+  void answer_origin() {
+    const std::uint8_t kind = in_.byte();
+    if (kind < 64) {
+      relay_->on_origin_bytes(in_.number(), in_.number(), in_.take(in_.byte()), now());
+      relay_->on_origin_done(in_.number(), {true, in_.number()}, now());
+      return;
+    }
+    if (!origin_) return;
+    const Bytes whole = sim::content_of(origin_->path, 70'000);
+    const std::uint64_t begin = std::min<std::uint64_t>(origin_->offset, whole.size());
+    const std::uint64_t length = origin_->length == 0 ? whole.size() - begin : origin_->length;
+    const ByteView part =
+        ByteView{whole}.subspan(begin).first(std::min<std::uint64_t>(length, whole.size() - begin));
+    const std::size_t cut = in_.below(part.size() + 1);
+    relay_->on_origin_bytes(origin_->request, begin, part.first(cut), now());
+    if (kind < 200) {
+      relay_->on_origin_bytes(origin_->request, begin + cut, part.subspan(cut), now());
+    }
+    relay_->on_origin_done(origin_->request, {kind < 220, whole.size()}, now());
+    origin_.reset();
   }
 
   void pass() {
@@ -226,8 +283,7 @@ class Run {
       relay_->on_timeout(now());
       const auto after = relay_->next_timeout();
       TAYGA_CHECK(!after || *after > mono_ || i < 40);  // a timer that fires in circles
-      while (relay_->poll_action()) {
-      }
+      drain();
     }
     mono_ = std::max(mono_, end);
     relay_->on_timeout(now());
@@ -270,6 +326,7 @@ class Run {
   fuzz::Input in_;
   relay::RelayLimits limits_;
   std::unique_ptr<Relay> relay_;
+  std::optional<Relay::FetchOrigin> origin_;
   TimePoint mono_ = sim::kStart;
 };
 
