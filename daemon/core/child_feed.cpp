@@ -1,6 +1,7 @@
 #include "daemon/core/child_feed.hpp"
 
 #include "common/base/check.hpp"
+#include "daemon/core/relay_state.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -178,7 +179,7 @@ std::optional<ChildFeed::Next> ChildFeed::next(TimePoint now) {
   for (std::size_t priority = 0; priority < kPriorities; ++priority) {
     Place place = choose(priority);
     if (place.entry != nullptr && place.entry->live &&
-        now - place.entry->slice->last_frame > limits_.age) {
+        now - place.entry->slice->last_frame > age_limit(*place.subscription)) {
       enforce(now);
       place = choose(priority);
     }
@@ -236,6 +237,24 @@ ChildFeed::LivePlace ChildFeed::oldest_live(std::size_t priority_first, std::siz
   return oldest;
 }
 
+/// What waited longer than its stream's window is of no use to the child's player.
+Duration ChildFeed::age_limit(const ChildSubscription& subscription) const {
+  return std::min(limits_.age, subscription.stream->descriptor.playout_window);
+}
+
+ChildFeed::LivePlace ChildFeed::overdue(TimePoint now) {
+  for (const auto& subscription : subscriptions_) {
+    for (SliceQueue& queue : subscription->queues) {
+      const QueuedSlice* entry = queue.front_live();
+      if (entry == nullptr) continue;
+      if (now - entry->slice->last_frame > age_limit(*subscription)) {
+        return LivePlace{subscription.get(), entry};
+      }
+    }
+  }
+  return {};
+}
+
 /// Segments first, then playlists, init segments last.
 ChildFeed::LivePlace ChildFeed::victim() {
   LivePlace place = oldest_live(kKeyFramePriority, kPriorities - 1);
@@ -260,8 +279,8 @@ void ChildFeed::enforce(TimePoint now) {
       drop_object(*place.subscription, place.entry->slice->header.object);
       continue;
     }
-    const LivePlace place = oldest_live(0, kPriorities - 1);
-    if (place.entry == nullptr || now - place.entry->slice->last_frame <= limits_.age) return;
+    const LivePlace place = overdue(now);
+    if (place.entry == nullptr) return;
     drop_object(*place.subscription, place.entry->slice->header.object);
   }
 }

@@ -64,7 +64,7 @@ class ChildFeed {
  public:
   struct Limits {
     std::size_t bytes;
-    Duration age;
+    Duration age;  ///< at most; a stream with a shorter playout window has less
   };
   struct Next {
     ChildSubscription* subscription;
@@ -123,6 +123,8 @@ class ChildFeed {
   [[nodiscard]] Place choose(std::size_t priority);
   [[nodiscard]] LivePlace oldest_live(std::size_t priority_first, std::size_t priority_last);
   [[nodiscard]] LivePlace victim();
+  [[nodiscard]] LivePlace overdue(TimePoint now);
+  [[nodiscard]] Duration age_limit(const ChildSubscription& subscription) const;
   void end_catch_up(ChildSubscription& subscription, std::size_t stripe);
   void drop_object(ChildSubscription& subscription, ObjectId object);
   void on_gone(const QueuedSlice& entry);
