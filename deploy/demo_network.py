@@ -5,7 +5,6 @@ Started by deploy/demo, which builds the programs first; tests start it with the
 """
 import argparse
 import collections
-import ctypes
 import json
 import os
 import shutil
@@ -18,193 +17,23 @@ import time
 import urllib.request
 from pathlib import Path
 
+import demo_netns
+from demo_faults import DURATION_MIN_S, Healing, faults_of
+from demo_nodes import READY_TIMEOUT_S, DemoError, Node, Process, percentile, say, wait_for
+
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = ROOT / "tests" / "e2e" / "hls_client.py"
 STREAM = "demo"
 SEGMENT_S = 2
 # name, size, video bit/s: the ladder that ffmpeg encodes
 LADDER = [("high", "640x360", 1_500_000), ("mid", "426x240", 600_000), ("low", "256x144", 250_000)]
-READY_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 20
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf"
-
-
-class DemoError(Exception):
-    """Something that ends the demo, in words for the person who runs it."""
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def drop_udp():
-    """Moves the demo, before it starts anything, into a network namespace of its own in which all UDP is
-    dropped without an answer, as some firewalls do. It vanishes with the demo's last process."""
-    clone_newnet = 0x40000000
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(clone_newnet) != 0:
-        raise DemoError("--drop-udp makes a network namespace of its own, and the system refuses: "
-                        f"{os.strerror(ctypes.get_errno())}; run it as root")
-    rules = """table inet tayga_demo {
-  chain input {
-    type filter hook input priority 0; policy accept;
-    meta l4proto udp counter drop
-  }
-}
-"""
-    for command, stdin in ((["ip", "link", "set", "lo", "up"], ""), (["nft", "-f", "-"], rules)):
-        try:
-            done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise DemoError(f"--drop-udp needs {command[0]}: apt-get install iproute2 nftables") from error
-        if done.returncode != 0:
-            raise DemoError(f"--drop-udp: {' '.join(command)} failed: {done.stderr.strip()}; the kernel must "
-                            "have network namespaces and nftables")
-
-
-def dropped_udp_packets():
-    """How many the rule of drop_udp() has dropped."""
-    done = subprocess.run(["nft", "-j", "list", "table", "inet", "tayga_demo"], capture_output=True, text=True,
-                          check=True)
-    parts = [part for entry in json.loads(done.stdout)["nftables"] for part in entry.get("rule", {}).get("expr", [])]
-    return sum(part["counter"]["packets"] for part in parts if "counter" in part)
-
-
-def die_with_parent():
-    """In the child: a demo that is killed leaves nothing running."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    os.setpgrp()  # Ctrl-C is handled by the demo alone, which stops things in order
-
-
-class Process:
-    """One program of the network with its log file."""
-
-    def __init__(self, name, command, folder, stdin=subprocess.DEVNULL):
-        self.name = name
-        self.log_path = folder / f"{name}.log"
-        self.log = open(self.log_path, "wb")
-        self.popen = subprocess.Popen(command, stdin=stdin, stdout=self.log, stderr=self.log,
-                                      preexec_fn=die_with_parent)
-
-    def alive(self):
-        return self.popen.poll() is None
-
-    def stop(self, timeout_s=STOP_TIMEOUT_S):
-        """SIGTERM, then SIGKILL after the timeout. Returns the exit code."""
-        if self.alive():
-            self.popen.send_signal(signal.SIGTERM)
-        try:
-            self.popen.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            say(f"{self.name} did not end within {timeout_s} s: killing it")
-            self.popen.kill()
-            self.popen.wait()
-        self.log.close()
-        return self.popen.returncode
-
-    def tail(self):
-        return self.log_path.read_text(errors="replace")[-1500:]
-
-
-class Node:
-    """A taygad and the ways to ask it things."""
-
-    def __init__(self, network, name, roles, upload):
-        self.network, self.name = network, name
-        self.state = network.folder / name
-        self.state.mkdir(mode=0o700)
-        self.journal = self.state / "objects.jsonl"
-        config = self.state / "taygad.toml"
-        config.write_text(f"""join = "{network.join_url}"
-name = "{name}"
-roles = {json.dumps(roles)}
-state_dir = "{self.state}"
-
-[peers]
-listen = "127.0.0.1:0"
-transport = "{network.options.transport}"
-
-[limits]
-upload = "{upload}"
-
-[player]
-listen = "127.0.0.1:0"
-
-[metrics]
-listen = "127.0.0.1:0"
-
-[journal]
-path = "{self.journal}"
-""")
-        self.process = Process(name, [network.bin / "taygad", "--config", config], network.folder)
-
-    def status(self, command="status"):
-        """The answer of `taygactl COMMAND --json`, or None while the daemon is not up."""
-        done = subprocess.run([self.network.bin / "taygactl", "--socket", self.state / "taygad.sock", command, "--json"],
-                              capture_output=True, text=True, timeout=20, check=False)
-        if done.returncode not in (0, 4):
-            return None
-        return json.loads(done.stdout)
-
-    def wait_connected(self):
-        def connected():
-            self.network.check_alive()
-            status = self.status()
-            return status if status and status["orchestrator"]["connected"] else None
-
-        self.info = wait_for(connected, f"{self.name} to reach the orchestrator")
-        return self.info
-
-    def player_url(self):
-        return f"http://{self.info['listen']['player']}"
-
-    def metrics(self):
-        url = f"http://{self.info['listen']['metrics']}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as response:
-            return parse_metrics(response.read().decode())
-
-    def journal_lines(self):
-        if not self.journal.exists():
-            return []
-        with open(self.journal, encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def parse_metrics(text):
-    """Sums a Prometheus exposition over labels: {name: value}."""
-    values = collections.defaultdict(float)
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            name_and_labels, value = line.rsplit(" ", 1)
-            values[name_and_labels.split("{", 1)[0]] += float(value)
-    return values
-
-
-def wait_for(condition, what, timeout_s=READY_TIMEOUT_S, interval_s=0.1):
-    """Polls until `condition()` is truthy and returns it; DemoError names what did not come."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise DemoError(f"waited {timeout_s} s for {what}")
-        time.sleep(interval_s)
-
-
-def percentile(values, share):
-    """Nearest-rank percentile; -1 of nothing."""
-    if not values:
-        return -1
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-len(ordered) * share // 100) - 1))]
 
 
 class Network:
@@ -220,6 +49,8 @@ class Network:
         self.encoder = None
         self.viewers, self.relays, self.gateway, self.orchestrator = [], [], None, None
         self.join_url = ""
+        self.faults, self.script = faults_of(self, options)
+        self.healing = Healing()
 
     # -- starting, in the order of the data flow ------------------------------------------------
 
@@ -229,7 +60,7 @@ class Network:
         self.gateway.wait_connected()
         added = self.add_stream()
         self.relays = [self.add_node(f"relay-{i + 1}", ["relay"], "100mbit") for i in range(self.options.relays)]
-        self.viewers = [self.add_node(f"viewer-{i + 1}", ["viewer"], "20mbit") for i in range(self.options.viewers)]
+        self.viewers = [self.add_node(f"viewer-{i + 1}", ["viewer"], self.options.viewer_upload) for i in range(self.options.viewers)]
         for node in self.relays + self.viewers:
             node.wait_connected()
         if self.options.source == "push":
@@ -251,9 +82,9 @@ class Network:
 
     def start_orchestrator(self):
         state = self.folder / "orchestrator"
-        grpc, self.http_port = free_port(), free_port()
+        self.grpc_port, self.http_port = free_port(), free_port()
         done = subprocess.run([self.bin / "tayga-orchestrator", "init", "--state", state,
-                               "--address", f"127.0.0.1:{grpc}"], capture_output=True, text=True, check=False)
+                               "--address", f"127.0.0.1:{self.grpc_port}"], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise DemoError(f"tayga-orchestrator init: {done.stderr.strip()}")
         self.orchestrator_state = state
@@ -261,7 +92,7 @@ class Network:
         self.orchestrator_config.write_text(f"""state_dir = "{state}"
 
 [control]
-listen = "127.0.0.1:{grpc}"
+listen = "127.0.0.1:{self.grpc_port}"
 
 [http]
 listen = "127.0.0.1:{self.http_port}"
@@ -269,14 +100,19 @@ listen = "127.0.0.1:{self.http_port}"
 [receipts]
 submit_interval = "{self.options.submit_interval}"
 """)
+        self.join_url = self.orchestrator_text("join-url").strip()
+        self.serve_orchestrator()
+
+    def serve_orchestrator(self):
+        """Also again, after it was killed: its state is on disk."""
         self.orchestrator = self.run("orchestrator", [self.bin / "tayga-orchestrator", "serve",
                                                       "--config", self.orchestrator_config])
-        self.join_url = self.orchestrator_text("join-url").strip()
 
         def ready():
             self.check_alive()
             return subprocess.run([self.bin / "tayga-orchestrator", "healthcheck", "--socket",
-                                   state / "orchestrator.sock"], capture_output=True, check=False).returncode == 0
+                                   self.orchestrator_state / "orchestrator.sock"],
+                                  capture_output=True, check=False).returncode == 0
 
         wait_for(ready, "the orchestrator to serve")
 
@@ -300,13 +136,22 @@ submit_interval = "{self.options.submit_interval}"
 
     def add_node(self, name, roles, upload):
         node = Node(self, name, roles, upload)
-        self.processes.append(node.process)
+        node.start()
         return node
+
+    def address_of(self, _name):
+        """Where a node listens for peers."""
+        return "127.0.0.1"
 
     def run(self, name, command):
         process = Process(name, command, self.folder)
         self.processes.append(process)
         return process
+
+    def kill(self, process):
+        """It is missed no more."""
+        self.processes.remove(process)
+        process.kill()
 
     def start_encoder(self, target, method):
         clock = (f"drawtext=fontfile={FONT}:fontsize=28:fontcolor=white:box=1:boxcolor=black@0.6:x=16:y=h-th-16"
@@ -346,7 +191,7 @@ submit_interval = "{self.options.submit_interval}"
     # -- playing -----------------------------------------------------------------------------------
 
     def play(self):
-        started = time.time()
+        started, began = time.time(), time.monotonic()
         base = self.gateway.metrics()
         for i, viewer in enumerate(self.viewers):
             report = viewer.state / "client.json"
@@ -356,6 +201,7 @@ submit_interval = "{self.options.submit_interval}"
             self.clients.append((viewer, self.run(f"client-{i + 1}", command), report))
 
         def ended():
+            self.script.run_due(time.monotonic() - began)
             self.check_alive()
             return not any(client.alive() for _, client, _ in self.clients)
 
@@ -363,6 +209,9 @@ submit_interval = "{self.options.submit_interval}"
         egress = self.gateway.metrics()
         self.origin_egress = sum(egress[n] - base[n] for n in ("tayga_peer_sent_bytes_total", "tayga_player_sent_bytes_total"))
         self.play_window = (started, time.time())
+        for node in self.viewers + self.relays:
+            node.wait_connected()  # also where the orchestrator was away
+            self.healing.add(node)
         # Each session once: as its dialer sees it.
         self.sessions = [peer for node in self.viewers + self.relays + [self.gateway]
                          for peer in (node.status("peers") or {"peers": []})["peers"] if peer["dialed"]]
@@ -380,7 +229,7 @@ submit_interval = "{self.options.submit_interval}"
         """Figures that need the daemons alive; then stops them from the leaves to the root."""
         self.encoder.stop()
         self.wait_quiet()
-        self.relayed = 0
+        self.relayed = self.faults.received_by_killed
         self.streams = [s for node in self.viewers for s in (node.status("streams") or {"streams": []})["streams"]]
         live = [s for s in self.api("/api/v1/streams")["streams"] if s["name"] == STREAM]
         self.depth = live[0]["depth"] if live else 0
@@ -391,7 +240,7 @@ submit_interval = "{self.options.submit_interval}"
             if code != 0:
                 say(f"{node.name} ended with exit code {code}:\n{node.process.tail()}")
         self.ledger = self.admin("ledger", "show", "--json")
-        self.udp_dropped = dropped_udp_packets() if self.options.drop_udp else 0
+        self.udp_dropped = demo_netns.counted_packets() if self.options.drop_udp else 0
 
     def relayed_bytes(self):
         return sum(node.metrics()["tayga_relay_payload_received_bytes_total"] for node in self.relays + self.viewers)
@@ -455,6 +304,8 @@ submit_interval = "{self.options.submit_interval}"
             "receipts_settled": self.ledger["totals"]["receipts"], "receipts_bytes": self.ledger["totals"]["bytes"],
             "relayed_bytes": int(self.relayed),
             "receipts_coverage": round(self.ledger["totals"]["bytes"] / self.relayed, 4) if self.relayed else 0.0,
+            "kills": self.faults.kills, "killed_stripes": self.faults.killed_stripes, "pauses": self.faults.pauses,
+            **self.healing.report(),
             "clients_failed_check": len(checks),
             "clients_without_media": len(clients) - len(startups),
         }
@@ -488,7 +339,18 @@ def explain(report):
         f"receipts   {report['receipts_settled']} settled for {report['receipts_bytes'] / 1e6:.1f} MB, "
         f"{report['receipts_coverage']:.1%} of what was relayed",
     ]
+    if report["kills"] or report["repairs"]:
+        lines.append(explain_healing(report))
     return "\n".join(lines)
+
+
+def explain_healing(report):
+    gap = report["repair_gap_ms"]
+    return (f"repairs    {report['repairs']} ({report['kills']} kills of programs that fed "
+            f"{report['killed_stripes']} stripes, {report['pauses']} pauses), within p50 {gap['p50']} ms, p99 {gap['p99']} ms, at most {gap['max']} ms; "
+            f"{report['suspicions']} suspicions, {report['false_suspicions']} of them false\n"
+            f"rescued    {report['gateway_rescue_bytes'] / 1e6:.2f} MB from the gateway, "
+            f"{report['origin_bytes'] / 1e6:.2f} MB from the origin; {report['duplicate_ratio']:.2%} came twice")
 
 
 def stay_up(network):
@@ -506,7 +368,7 @@ def stay_up(network):
         time.sleep(0.5)
 
 
-def parse_options():
+def parse_options(arguments=None):
     parser = argparse.ArgumentParser(prog="deploy/demo", description=__doc__.splitlines()[0])
     parser.add_argument("--viewers", type=int, default=6, help="viewers, each with its own taygad (default 6)")
     parser.add_argument("--relays", type=int, default=2, help="relays that do not play (default 2)")
@@ -518,6 +380,13 @@ def parse_options():
                         help="of the peers; auto is QUIC, and TCP where UDP does not pass (default auto)")
     parser.add_argument("--drop-udp", action="store_true",
                         help="drop all UDP between the nodes, in a network namespace of the demo's own (root)")
+    parser.add_argument("--kill-parent", action="store_true",
+                        help="kill -9 the busiest relay twice and pause another one for 5 s, while it plays")
+    parser.add_argument("--viewer-upload", metavar="RATE",
+                        help="what each viewer may send to others (default 20mbit; with --kill-parent 500kbit, so "
+                             "that relays must carry)")
+    parser.add_argument("--kill-orchestrator", action="store_true",
+                        help="kill -9 the orchestrator after a third of the duration; it returns after 10 s")
     parser.add_argument("--check", choices=["ffprobe", "decode"], default="ffprobe",
                         help="demux what each viewer played, or decode every frame (default ffprobe)")
     parser.add_argument("--duration", type=float, help="play for this many seconds, report and end; without it stay up")
@@ -525,11 +394,16 @@ def parse_options():
     parser.add_argument("--keep", action="store_true", help="keep logs, journals and what was played")
     parser.add_argument("--submit-interval", default="10s", help="how often nodes submit receipts (default 10s)")
     parser.add_argument("--bin", default=str(ROOT / "build/release/bin"), help="folder of the programs")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if not 1 <= options.viewers <= 64 or not 0 <= options.relays <= 64 or not 1 <= options.stripes <= 32:
         parser.error("--viewers takes 1..64, --relays 0..64, --stripes 1..32")
     if options.duration is not None and options.duration < 5:
         parser.error("--duration takes at least 5 seconds")
+    options.viewer_upload = options.viewer_upload or ("500kbit" if options.kill_parent else "20mbit")
+    if (options.kill_parent or options.kill_orchestrator) and (options.duration or 0) < DURATION_MIN_S:
+        parser.error(f"--kill-parent and --kill-orchestrator take a --duration of at least {DURATION_MIN_S} seconds")
+    if options.kill_parent and options.relays < 2:
+        parser.error("--kill-parent takes at least 2 --relays")
     if options.drop_udp and options.transport == "quic":
         parser.error("--drop-udp leaves nothing to --transport quic; use auto or tcp")
     return options
@@ -543,7 +417,8 @@ def main():
     network = None
     try:
         if options.drop_udp:
-            drop_udp()
+            demo_netns.enter()
+            demo_netns.set_filter("meta l4proto udp counter drop")
         network = Network(options)
         say(f"Starting an orchestrator, a gateway, {options.relays} relays and {options.viewers} viewers on loopback ...")
         network.start()
@@ -563,7 +438,7 @@ def main():
     except KeyboardInterrupt:
         say("\nEnding.")
         return 0 if options.duration is None else 1
-    except (DemoError, OSError, subprocess.SubprocessError) as error:
+    except (DemoError, demo_netns.NetnsError, OSError, subprocess.SubprocessError) as error:
         say(f"demo: {error}")
         return 1
     finally:
