@@ -1,0 +1,46 @@
+#include "tests/sim/frame_bank.hpp"
+
+#include "common/base/check.hpp"
+#include "common/wire/frame.hpp"
+
+#include <limits>
+
+namespace tayga::sim {
+
+void FrameBank::add(const media::SignedSlice& slice, TimePoint now) {
+  Run& run = runs_[{slice.header.track, slice.header.epoch}];
+  TAYGA_CHECK(slice.header.seq.value() == run.first_seq + run.slices.size());
+  Slice& kept = run.slices.emplace_back();
+  kept.header = slice.header;
+  kept.frames.push_back(slice.header_frame);
+  for (const SharedBytes& frame : slice.chunk_frames) {
+    kept.frames.push_back(frame);
+    const ByteView payload = ByteView{*frame}.subspan(wire::kFrameHeaderSize);
+    kept.digests.push_back(crypto::sha256(payload.subspan(wire::kChunkHeaderSize)));
+  }
+  run.added.push_back(now);
+  while (run.added.front() + kFrameMemory < now) {
+    run.added.pop_front();
+    run.slices.pop_front();
+    ++run.first_seq;
+  }
+}
+
+const FrameBank::Slice* FrameBank::find(TrackId track, PublisherEpoch epoch, SliceSeq seq) const {
+  const auto run = runs_.find({track, epoch});
+  if (run == runs_.end() || seq.value() < run->second.first_seq) return nullptr;
+  const std::uint64_t place = seq.value() - run->second.first_seq;
+  return place < run->second.slices.size() ? &run->second.slices[place] : nullptr;
+}
+
+const FrameBank::Slice* FrameBank::find_newest(TrackId track, SliceSeq seq) const {
+  const PublisherEpoch last{std::numeric_limits<std::uint32_t>::max()};
+  for (auto run = runs_.upper_bound({track, last}); run != runs_.begin();) {
+    --run;
+    if (run->first.first != track) return nullptr;
+    if (const Slice* slice = find(track, run->first.second, seq)) return slice;
+  }
+  return nullptr;
+}
+
+}  // namespace tayga::sim

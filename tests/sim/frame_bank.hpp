@@ -1,0 +1,44 @@
+#pragma once
+
+#include "common/base/bytes.hpp"
+#include "common/base/ids.hpp"
+#include "common/crypto/hash.hpp"
+#include "common/media/slicer.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace tayga::sim {
+
+/// Every frame that the publisher made in the last kFrameMemory: what honest relays may forward.
+class FrameBank {
+ public:
+  /// Longer than any relay keeps a slice and any session delays one.
+  static constexpr Duration kFrameMemory = 90s;
+
+  struct Slice {
+    media::SliceHeader header;
+    std::vector<SharedBytes> frames;            ///< 0 is the header's, i + 1 chunk i's
+    std::vector<crypto::Sha256Digest> digests;  ///< of the chunks' bytes
+  };
+
+  void add(const media::SignedSlice& slice, TimePoint now);
+  /// nullptr: never published, or too long ago.
+  [[nodiscard]] const Slice* find(TrackId track, PublisherEpoch epoch, SliceSeq seq) const;
+  /// The newest publisher epoch that has this slice: chunks do not name theirs.
+  [[nodiscard]] const Slice* find_newest(TrackId track, SliceSeq seq) const;
+
+ private:
+  struct Run {
+    std::uint64_t first_seq = 0;
+    std::deque<Slice> slices;
+    std::deque<TimePoint> added;
+  };
+  std::map<std::pair<TrackId, PublisherEpoch>, Run> runs_;
+};
+
+}  // namespace tayga::sim

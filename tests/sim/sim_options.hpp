@@ -1,0 +1,33 @@
+#pragma once
+
+#include "common/base/time.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace tayga::sim {
+
+/// One run: what is simulated. Everything that a run does follows from this and the seed.
+struct SimOptions {
+  unsigned nodes = 100;  ///< relays and viewers; the gateway comes on top
+  std::uint64_t seed = 1;
+  Duration duration = 60s;  ///< of publishing
+  Duration window = 2s;     ///< playout window
+  unsigned stripes = 2;
+  std::uint64_t bitrate_bps = 1'000'000;
+  Duration segment = 1s;
+  Duration fragment = 40ms;
+  std::string data_dir;      ///< public traces; empty = synthetic
+  bool real_proofs = false;  ///< Ed25519 and SHA-256 themselves, instead of their stand-ins
+  bool origin = false;       ///< the stream names an origin that has every object
+
+  // The network.
+  std::uint64_t loss_ppm = 0;        ///< of packets, in bursts
+  std::uint64_t spike_ppm = 0;       ///< flushes that are reordered or duplicated below a session
+  std::uint64_t corruption_ppm = 0;  ///< flushes whose session is reset
+  Duration jitter = 3ms;
+  std::uint64_t blocked_ppm = 30'000;      ///< pairs that cannot connect
+  std::uint64_t control_loss_ppm = 1'000;  ///< messages of the control path that are sent again
+};
+
+}  // namespace tayga::sim
