@@ -48,7 +48,8 @@ class UdpLinkEmulator {
   [[nodiscard]] transport::Endpoint endpoint() const;
   [[nodiscard]] Counters counters() const;
   void set_shape(Direction direction, const LinkShape& shape);
-  void set_path(PathState state);
+  void set_path(PathState state);  ///< both directions
+  void set_path(Direction direction, PathState state);
   /// A blackhole that opens by itself.
   void blackhole_for(Duration time);
   /// Every client's packets reach the server from a new port, and what the server sends to the old
@@ -73,7 +74,9 @@ class TcpLinkEmulator {
 
   [[nodiscard]] transport::Endpoint endpoint() const;
   void set_shape(Direction direction, const LinkShape& shape);
-  void set_path(PathState state);
+  void set_path(PathState state);  ///< both directions
+  /// One way: the other still carries bytes, as a proxy acknowledges them itself.
+  void set_path(Direction direction, PathState state);
   /// Cuts all connections (reset).
   void reset_all();
 

@@ -188,6 +188,23 @@ TEST_CASE("nothing passes a blackhole until it opens") {
   CHECK(net.emulator.counters().dropped == 1);
 }
 
+TEST_CASE("a blackhole may swallow one way and leave the other open") {
+  UdpFixture net;
+  net.send("known");
+  REQUIRE(net.receive(net.server) == "known");
+  const udp::endpoint client = net.last_sender;
+  const std::string answer = "answer";
+  for (const Direction shut : {Direction::to_server, Direction::to_client}) {
+    net.emulator.set_path(shut, PathState::blackhole);
+    net.send("question");
+    CHECK(net.receive(net.server, 50ms) == (shut == Direction::to_server ? "" : "question"));
+    net.server.send_to(boost::asio::buffer(answer), client);
+    CHECK(net.receive(net.client, 50ms) == (shut == Direction::to_client ? "" : "answer"));
+    net.emulator.set_path(shut, PathState::open);
+  }
+  CHECK(net.emulator.counters().dropped == 2);
+}
+
 struct TcpFixture {
   explicit TcpFixture(const LinkShape& to_server = {}, const LinkShape& to_client = {})
       : acceptor{io, tcp::endpoint{boost::asio::ip::address_v4::loopback(), 0}},
@@ -236,6 +253,20 @@ TEST_CASE("a stalled TCP connection moves nothing and goes on afterwards") {
   boost::asio::write(net.client, boost::asio::buffer(text));
   CHECK_FALSE(readable(net.server.native_handle(), 50ms));
   net.emulator.set_path(PathState::open);
+  net.client.shutdown(tcp::socket::shutdown_send);
+  CHECK(read_to_end(net.server) == text);
+}
+
+TEST_CASE("a TCP connection may stall one way and go on the other") {
+  TcpFixture net;
+  const std::string text = "late";
+  const std::string answer = "answer";
+  net.emulator.set_path(Direction::to_server, PathState::blackhole);
+  boost::asio::write(net.client, boost::asio::buffer(text));
+  boost::asio::write(net.server, boost::asio::buffer(answer));
+  REQUIRE(readable(net.client.native_handle(), 2000ms));
+  CHECK_FALSE(readable(net.server.native_handle(), 50ms));
+  net.emulator.set_path(Direction::to_server, PathState::open);
   net.client.shutdown(tcp::socket::shutdown_send);
   CHECK(read_to_end(net.server) == text);
 }

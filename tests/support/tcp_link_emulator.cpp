@@ -116,7 +116,10 @@ class TcpLinkEmulator::Impl {
     });
   }
   void set_path(PathState state) {
-    thread_.run([&] { path_ = state; });
+    thread_.run([&] { path_.fill(state); });
+  }
+  void set_path(Direction direction, PathState state) {
+    thread_.run([&] { path_[static_cast<std::size_t>(direction)] = state; });
   }
   void reset_all() {
     thread_.run([&] {
@@ -135,13 +138,18 @@ class TcpLinkEmulator::Impl {
     return direction == Direction::to_server ? connection.to_server : connection.to_client;
   }
 
+  [[nodiscard]] bool is_open(Direction direction) const {
+    return path_[static_cast<std::size_t>(direction)] == PathState::open;
+  }
+
   void on_event(std::uint64_t tag, std::uint32_t events) {
     if (tag == kListenTag) return accept_all();
     const auto found = connections_.find(tag & ~std::uint64_t{1});
     if (found == connections_.end()) return;  // closed earlier in the same turn
     Connection& connection = *found->second;
     const bool from_client = (tag & 1U) == 0;
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && path_ == PathState::open) {
+    const bool open = is_open(from_client ? Direction::to_server : Direction::to_client);
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && open) {
       read(from_client ? connection.client : connection.server,
            from_client ? connection.to_server : connection.to_client, connection);
     }
@@ -196,13 +204,13 @@ class TcpLinkEmulator::Impl {
     std::optional<TimePoint> next;
     for (auto it = connections_.begin(); it != connections_.end();) {
       Connection& connection = *it->second;
-      if (path_ == PathState::open) {
-        for (Pipe* pipe : {&connection.to_server, &connection.to_client}) {
-          const OwnedFd& to = pipe == &connection.to_server ? connection.server : connection.client;
-          write(*pipe, to, now, connection);
-          if (!pipe->blocks.empty() && pipe->blocks.front().at > now) {
-            next = std::min(next.value_or(TimePoint::max()), pipe->blocks.front().at);
-          }
+      for (const Direction direction : {Direction::to_server, Direction::to_client}) {
+        if (!is_open(direction)) continue;
+        Pipe& there = pipe(connection, direction);
+        const bool to_server = direction == Direction::to_server;
+        write(there, to_server ? connection.server : connection.client, now, connection);
+        if (!there.blocks.empty() && there.blocks.front().at > now) {
+          next = std::min(next.value_or(TimePoint::max()), there.blocks.front().at);
         }
       }
       if (connection.broken || (connection.to_server.closed && connection.to_client.closed)) {
@@ -239,15 +247,16 @@ class TcpLinkEmulator::Impl {
   }
 
   void update_watch(std::uint64_t tag, Connection& connection, TimePoint now) {
-    const bool open = path_ == PathState::open;
-    const auto wanted = [&](const Pipe& from, const Pipe& to) {
+    const auto wanted = [&](Direction away, Direction back) {
+      const Pipe& from = pipe(connection, away);
+      const Pipe& to = pipe(connection, back);
       std::uint32_t events = EPOLLET;  // a hang-up of a stalled connection must not wake us again
-      if (open && !from.ended && from.held < from.ahead_max()) events |= EPOLLIN;
-      if (open && !to.blocks.empty() && to.blocks.front().at <= now) events |= EPOLLOUT;
+      if (is_open(away) && !from.ended && from.held < from.ahead_max()) events |= EPOLLIN;
+      if (is_open(back) && !to.blocks.empty() && to.blocks.front().at <= now) events |= EPOLLOUT;
       return events;
     };
-    const std::uint32_t client = wanted(connection.to_server, connection.to_client);
-    const std::uint32_t server = wanted(connection.to_client, connection.to_server);
+    const std::uint32_t client = wanted(Direction::to_server, Direction::to_client);
+    const std::uint32_t server = wanted(Direction::to_client, Direction::to_server);
     if (client != connection.client_events) thread_.rewatch(connection.client.get(), tag, client);
     if (server != connection.server_events) {
       thread_.rewatch(connection.server.get(), tag + 1, server);
@@ -260,8 +269,8 @@ class TcpLinkEmulator::Impl {
   const tcp::endpoint server_;
   OwnedFd listener_;
   transport::Endpoint endpoint_;
-  PathState path_ = PathState::open;
-  std::uint64_t next_tag_ = 0;  // even: the client's side; + 1: the server's
+  std::array<PathState, 2> path_{};  // by direction
+  std::uint64_t next_tag_ = 0;       // even: the client's side; + 1: the server's
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::array<std::byte, kReadSize> buffer_{};
   EmulatorThread thread_;
@@ -277,6 +286,9 @@ void TcpLinkEmulator::set_shape(Direction direction, const LinkShape& shape) {
 }
 void TcpLinkEmulator::set_path(PathState state) {
   impl_->set_path(state);
+}
+void TcpLinkEmulator::set_path(Direction direction, PathState state) {
+  impl_->set_path(direction, state);
 }
 void TcpLinkEmulator::reset_all() {
   impl_->reset_all();

@@ -37,6 +37,10 @@ OwnedFd make_socket(const udp& protocol) {
   return socket;
 }
 
+TimePoint blackhole_end(PathState state) {
+  return state == PathState::open ? TimePoint::min() : TimePoint::max();
+}
+
 struct Packet {
   TimePoint at;
   std::uint64_t order = 0;  // of those at the same time
@@ -114,7 +118,10 @@ class UdpLinkEmulator::Impl {
     thread_.run([&] { model(direction).set_shape(shape); });
   }
   void set_blackhole(TimePoint until) {
-    thread_.run([&] { blackhole_until_ = until; });
+    thread_.run([&] { blackhole_until_.fill(until); });
+  }
+  void set_blackhole(Direction direction, TimePoint until) {
+    thread_.run([&] { blackhole_until_[static_cast<std::size_t>(direction)] = until; });
   }
   void rebind() {
     thread_.run([&] {
@@ -174,7 +181,8 @@ class UdpLinkEmulator::Impl {
   }
 
   void take(std::size_t flow, Direction direction, ByteView packet, TimePoint now) {
-    if (packet.empty() || now < blackhole_until_ || held_.size() >= kHeldPacketsMax) {
+    const bool blackholed = now < blackhole_until_[static_cast<std::size_t>(direction)];
+    if (packet.empty() || blackholed || held_.size() >= kHeldPacketsMax) {
       ++dropped_;
       return;
     }
@@ -249,8 +257,8 @@ class UdpLinkEmulator::Impl {
   transport::Endpoint endpoint_;
   LinkModel to_server_;
   LinkModel to_client_;
-  TimePoint blackhole_until_{};
-  std::vector<Flow> flows_;  // only grows
+  std::array<TimePoint, 2> blackhole_until_{};  // by direction
+  std::vector<Flow> flows_;                     // only grows
   std::map<udp::endpoint, std::size_t> by_client_;
   std::priority_queue<Packet, std::vector<Packet>, Later> held_;
   std::uint64_t next_order_ = 0;
@@ -277,7 +285,10 @@ void UdpLinkEmulator::set_shape(Direction direction, const LinkShape& shape) {
   impl_->set_shape(direction, shape);
 }
 void UdpLinkEmulator::set_path(PathState state) {
-  impl_->set_blackhole(state == PathState::open ? TimePoint::min() : TimePoint::max());
+  impl_->set_blackhole(blackhole_end(state));
+}
+void UdpLinkEmulator::set_path(Direction direction, PathState state) {
+  impl_->set_blackhole(direction, blackhole_end(state));
 }
 void UdpLinkEmulator::blackhole_for(Duration time) {
   impl_->set_blackhole(async::Clock::now() + time);
