@@ -3,6 +3,7 @@
 #include "common/base/units.hpp"
 #include "orchestrator/app/settings.hpp"
 #include "orchestrator/keys/startup_error.hpp"
+#include "orchestrator/model/records.hpp"
 
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
@@ -84,7 +85,7 @@ void add_streams(CLI::App& app, Values& values) {
       ->capture_default_str();
   add->add_option("--gateway", values.gateway, "Only this node may publish it");
   add->add_option("--origin", values.origin, "Pull this HLS playlist instead of taking an encoder");
-  add->add_option("--window", values.window, "What arrives later than this is late")
+  add->add_option("--window", values.window, "What arrives later than this is late, 1s to 10s")
       ->capture_default_str();
   add_verb(*stream, "ls", "List streams", values);
   CLI::App* rm = add_verb(*stream, "rm", "Remove a stream", values);
@@ -124,6 +125,10 @@ Command to_stream_add(const Values& values) {
   if (!window) {
     return SayCommand{static_cast<int>(ExitCode::usage),
                       "--window '" + values.window + "' is no duration; write one such as 2s"};
+  }
+  if (*window < kPlayoutWindowMin || *window > kPlayoutWindowMax) {
+    return SayCommand{static_cast<int>(ExitCode::usage),
+                      "--window '" + values.window + "' is not 1s to 10s"};
   }
   json::object arguments;
   arguments["name"] = values.name;

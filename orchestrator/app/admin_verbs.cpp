@@ -23,8 +23,10 @@ using async::Task;
 constexpr std::size_t kIngestKeySize = 20;
 constexpr std::size_t kAccountsShownMax = 1'000;
 constexpr std::uint16_t kPlayerPort = 8780;
-constexpr std::int64_t kWindowMsMax = 60'000;
-constexpr std::int64_t kWindowMsMin = 100;
+
+std::int64_t to_ms(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
 
 VerbReply refused(std::string message, ExitCode code = ExitCode::failed) {
   return {code, std::move(message)};
@@ -67,10 +69,11 @@ Asked to_stream(const json::object& arguments) {
   }
   out.stream.stripe_count = static_cast<unsigned>(stripes);
   const std::int64_t window_ms = integer_of(arguments, "window_ms", 2'000);
-  if (window_ms < kWindowMsMin || window_ms > kWindowMsMax) {
-    out.problem = "--window must be 100ms to 60s";
+  if (window_ms < to_ms(kPlayoutWindowMin) || window_ms > to_ms(kPlayoutWindowMax)) {
+    out.problem = "--window " + std::to_string(window_ms) + "ms is not 1s to 10s";
+  } else {
+    out.stream.playout_window = std::chrono::milliseconds{window_ms};
   }
-  out.stream.playout_window = std::chrono::milliseconds{window_ms};
   if (const std::string gateway = text_of(arguments, "gateway"); !gateway.empty()) {
     out.stream.gateway = id_from_string<NodeId>(gateway);
     if (!out.stream.gateway) {

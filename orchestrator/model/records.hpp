@@ -51,6 +51,10 @@ struct TrackRecord {
   friend bool operator==(const TrackRecord&, const TrackRecord&) = default;
 };
 
+/// Below a second no repair ends in time; above ten, nobody would call it live.
+inline constexpr Duration kPlayoutWindowMin = 1s;
+inline constexpr Duration kPlayoutWindowMax = 10s;
+
 /// A stream as the operator added it, and the key that its gateway claimed it with. Persisted.
 struct StreamRecord {
   std::string name;  ///< [a-z0-9][a-z0-9._-]{0,62}

@@ -223,6 +223,13 @@ TEST_CASE("the operator's verbs add, list and remove streams, and a restart keep
   CHECK(orchestrator.verb({"stream", "add", "tv"}).exit_code == 1);
   CHECK(orchestrator.verb({"stream", "add", "Bad Name"}).exit_code == 1);
   CHECK(orchestrator.verb({"stream", "add", "x", "--stripes", "33"}).exit_code == 64);
+  for (const char* window : {"999ms", "11s", "0s", "soon"}) {
+    const Finished refused = orchestrator.verb({"stream", "add", "x", "--window", window});
+    CHECK(refused.exit_code == 64);
+    CHECK(contains(refused.err, std::string{"--window '"} + window + "'"));
+  }
+  CHECK(orchestrator.verb({"stream", "add", "short", "--window", "1s"}).exit_code == 0);
+  CHECK(orchestrator.verb({"stream", "add", "long", "--window", "10s"}).exit_code == 0);
   const Finished pulled = orchestrator.verb(
       {"stream", "add", "pulled", "--origin", "http://192.0.2.1/a.m3u8", "--json"});
   CHECK_FALSE(contains(pulled.out, "ingest_key"));
