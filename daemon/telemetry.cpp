@@ -79,12 +79,17 @@ control::TelemetrySnapshot TelemetrySampler::sample(const relay::Relay& relay,
     report.objects_complete = stream.objects_complete;
     report.objects_late = stream.objects_late;
     report.objects_lost = stream.objects_lost;
+    report.origin_bytes = stream.origin_bytes;
+    report.gateway_bytes = stream.gateway_bytes;
+    report.repairs = stream.repairs;
     if (const auto bytes = served.find(stream.stream); bytes != served.end()) {
       report.played_bytes = bytes->second;
     }
     out.streams.push_back(std::move(report));
     if (!stream.publishing) out.applied.push_back({stream.stream, stream.revision});
   }
+  out.suspicions = relay.counters().suspicions;
+  out.false_suspicions = relay.counters().false_suspicions;
   return out;
 }
 
@@ -96,12 +101,12 @@ std::vector<control::HeldStream> held_streams(const relay::Relay& relay) {
   }
   for (const relay::StripeStatus& stripe : relay.stripes()) {
     const auto stream = held.find(stripe.stream);
-    if (stream == held.end() || !stripe.parent) continue;
-    relay::Upstream link;
-    link.track = stripe.track;
-    link.stripe = stripe.stripe;
-    link.parent = *stripe.parent;
-    stream->second.upstream.push_back(link);
+    if (stream == held.end()) continue;
+    const auto add = [&](const std::optional<NodeId>& parent, relay::UpstreamRole role) {
+      if (parent) stream->second.upstream.push_back({stripe.track, stripe.stripe, *parent, role});
+    };
+    add(stripe.parent, relay::UpstreamRole::primary);
+    add(stripe.standby, relay::UpstreamRole::standby);
   }
   std::vector<control::HeldStream> out;
   for (auto& [id, stream] : held) out.push_back(std::move(stream));

@@ -19,6 +19,7 @@ inline constexpr std::size_t kControlMessageMax = 64 * 1024;
 inline constexpr std::size_t kReceiptMessageMax = 1024 * 1024;
 inline constexpr std::size_t kEndpointsMax = 8;
 inline constexpr std::size_t kHeldStreamsMax = 64;
+inline constexpr std::size_t kRescueGatewaysMax = 8;
 inline constexpr std::size_t kLinkReportsMax = 256;
 inline constexpr std::size_t kStreamReportsMax = 64;
 inline constexpr std::size_t kAppliedMax = 256;

@@ -100,6 +100,8 @@ struct StreamReport {
   std::uint64_t objects_lost = 0;
   std::uint64_t played_bytes = 0;
   std::uint64_t origin_bytes = 0;
+  std::uint64_t gateway_bytes = 0;
+  std::uint64_t repairs = 0;
 };
 struct AppliedRevision {
   StreamId stream;
@@ -111,6 +113,8 @@ struct TelemetrySnapshot {
   std::vector<LinkReport> links;
   std::vector<StreamReport> streams;
   std::vector<AppliedRevision> applied;
+  std::uint64_t suspicions = 0;  ///< since the node's start, as relay::RelayCounters
+  std::uint64_t false_suspicions = 0;
 };
 /// A TelemetrySnapshot as it goes out.
 struct Telemetry {

@@ -42,6 +42,9 @@ v1::OrchestratorMessage assignment_message() {
   peer.set_node(std::string(32, 'p'));
   peer.add_endpoints()->set_address("192.0.2.7");
   peer.mutable_endpoints(0)->set_port(7410);
+  a.add_gateways(std::string(32, 'g'));
+  a.set_rescue_permille(70);
+  a.set_audience(64);
   return message;
 }
 
@@ -69,6 +72,7 @@ TEST_CASE("an assignment arrives with everything that the core needs") {
   expected.upstream = {
       {TrackId{2}, StripeIndex{3}, id_of<NodeId>('p'), relay::UpstreamRole::standby}};
   expected.downstream = {{TrackId{2}, StripeIndex{0}, id_of<NodeId>('c')}};
+  expected.rescue = {{id_of<NodeId>('g')}, 70, 64};
   expected.allocations.resize(1);
   expected.allocations[0].fill(std::byte{'a'});
   CHECK(message.assignment == expected);
@@ -96,6 +100,9 @@ TEST_CASE("an assignment with a wrong size or range is refused whole") {
   message = assignment_message();
   message.mutable_assignment()->mutable_stream()->set_handles(0, "short");
   CHECK(refusal(message) == ControlErrc::bad_size);
+  message = assignment_message();
+  message.mutable_assignment()->set_gateways(0, "short");
+  CHECK(refusal(message) == ControlErrc::bad_size);
 }
 
 TEST_CASE("what a newer orchestrator may say of a part costs that part only") {
@@ -110,6 +117,14 @@ TEST_CASE("what a newer orchestrator may say of a part costs that part only") {
   const auto& out = std::get<AssignmentMessage>(*incoming);
   CHECK(out.assignment.upstream.empty());
   CHECK(out.peers[0].endpoints.size() == 1);
+
+  for (int i = 0; i < 20; ++i) a.add_gateways(std::string(32, 'g'));
+  a.set_rescue_permille(5000);
+  const auto boasted = to_incoming(message);
+  REQUIRE(boasted.has_value());
+  const relay::RescuePlan& rescue = std::get<AssignmentMessage>(*boasted).assignment.rescue;
+  CHECK(rescue.gateways.size() == kRescueGatewaysMax);
+  CHECK(rescue.share_permille == 1000);
   CHECK(refusal(v1::OrchestratorMessage{}) == ControlErrc::unknown_message);
 }
 
@@ -178,6 +193,10 @@ TEST_CASE("telemetry and hello that would be too large lose their least useful e
   stream.stripes.resize(400);
   for (StripeReport& stripe : stream.stripes) stripe.parent = NodeId{};
   stream.played_bytes = 5;
+  stream.gateway_bytes = 6;
+  stream.repairs = 7;
+  telemetry.snapshot.suspicions = 8;
+  telemetry.snapshot.false_suspicions = 3;
   telemetry.snapshot.streams.assign(100, stream);
   const v1::NodeMessage message = to_proto(Outgoing{telemetry});
   CHECK(message.ByteSizeLong() <= kControlMessageMax);
@@ -186,6 +205,10 @@ TEST_CASE("telemetry and hello that would be too large lose their least useful e
   CHECK(message.telemetry().streams(0).stripes_size() == 400);
   CHECK(message.telemetry().streams(63).stripes_size() == 0);
   CHECK(message.telemetry().streams(63).played_bytes() == 5);
+  CHECK(message.telemetry().streams(63).gateway_bytes() == 6);
+  CHECK(message.telemetry().streams(63).repairs() == 7);
+  CHECK(message.telemetry().suspicions() == 8);
+  CHECK(message.telemetry().false_suspicions() == 3);
 
   Hello hello;
   hello.profile.name = std::string(100, 'n');
@@ -197,6 +220,13 @@ TEST_CASE("telemetry and hello that would be too large lose their least useful e
   CHECK(said.hello().held_size() > 0);
   CHECK(said.hello().endpoints_size() == static_cast<int>(kEndpointsMax));
   CHECK(said.hello().name().size() == kLabelSizeMax);
+
+  hello.held.assign(1, HeldStream{});
+  hello.held[0].upstream.assign(2, relay::Upstream{});
+  hello.held[0].upstream[1].role = relay::UpstreamRole::standby;
+  const v1::NodeMessage resumed = to_proto(Outgoing{hello});
+  CHECK(resumed.hello().held(0).upstream(0).role() == v1::Upstream::ROLE_PRIMARY);
+  CHECK(resumed.hello().held(0).upstream(1).role() == v1::Upstream::ROLE_STANDBY);
 }
 
 TEST_CASE("failures, evidence and receipts go out field by field") {
@@ -210,6 +240,9 @@ TEST_CASE("failures, evidence and receipts go out field by field") {
   CHECK(failure.parent() == std::string(32, 'p'));
   CHECK(failure.reason() == v1::LinkFailure::REASON_SILENT);
   CHECK(failure.revision() == 77);
+  CHECK(failure.promoted_to() == std::string(32, 'q'));
+  lost.promoted.reset();
+  CHECK(to_proto(Outgoing{lost}).link_failure().promoted_to().empty());
 
   relay::ReceiptBook::Batch batch{9, {}};
   batch.items.resize(2);
