@@ -41,14 +41,31 @@ AssignmentIssuer::AssignmentIssuer(const Options& options, const crypto::Signing
 std::map<NodeId, AssignmentIssuer::Need> AssignmentIssuer::needs(const NodeAssignment& assignment,
                                                                  const StreamRecord& stream) {
   std::map<NodeId, Need> out;
-  for (const UpstreamLink& link : assignment.upstream) {
+  const auto rate_bps = [&stream](TrackId id) {
     const auto track = std::find_if(stream.tracks.begin(), stream.tracks.end(),
-                                    [&](const TrackRecord& t) { return t.id == link.track; });
+                                    [&](const TrackRecord& t) { return t.id == id; });
     const bool measured = track != stream.tracks.end() && track->bitrate_bps != 0;
-    const std::uint64_t rate_bps = measured ? track->bitrate_bps : kUnknownTrackBps;
+    return measured ? track->bitrate_bps : kUnknownTrackBps;
+  };
+  const auto add = [&](const UpstreamLink& link) {
     Need& need = out[link.parent];
     need.stripe_mask |= 1U << link.stripe.value();
-    need.rate_bps += rate_bps / std::max(1U, stream.stripe_count);
+    need.rate_bps += rate_bps(link.track) / std::max(1U, stream.stripe_count);
+  };
+  // A standby has what it needs before it is called upon.
+  std::for_each(assignment.upstream.begin(), assignment.upstream.end(), add);
+  std::for_each(assignment.standby.begin(), assignment.standby.end(), add);
+  if (assignment.rescue.gateways.empty()) return out;
+
+  // A gateway may rescue any stripe, and all of them at worst.
+  std::set<TrackId> tracks;
+  for (const UpstreamLink& link : assignment.upstream) tracks.insert(link.track);
+  std::uint64_t whole_bps = 0;
+  for (const TrackId track : tracks) whole_bps += rate_bps(track);
+  for (const NodeId& gateway : assignment.rescue.gateways) {
+    Need& need = out[gateway];
+    need.stripe_mask |= 0xffff'ffffU >> (kStripeCountMax - std::max(1U, stream.stripe_count));
+    need.rate_bps = std::max(need.rate_bps, whole_bps);
   }
   return out;
 }

@@ -26,8 +26,8 @@ inline constexpr std::uint32_t kAllocationKbpsMin = 1000;
 /// A track whose rate nobody has measured yet.
 inline constexpr std::uint64_t kUnknownTrackBps = 8'000'000;
 
-/// Turns the World's target states into what nodes get: descriptors, parents' addresses, and one
-/// signed allocation per parent.
+/// Turns the World's target states into what nodes get: descriptors, and for each parent,
+/// standby and rescuing gateway its addresses and one signed allocation.
 ///
 /// No clock, no socket; world thread only. An allocation of the same link that covers what is asked
 /// and is younger than 80 % of its term is given again, so re-solving costs no signatures and does

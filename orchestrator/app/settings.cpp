@@ -40,6 +40,8 @@ Settings read_keys(config::Reader& reader) {
   config::Section routing = root.section("routing");
   out.gateway_copies =
       static_cast<unsigned>(routing.integer("gateway_copies", out.gateway_copies, {1, 64}));
+  out.rescue_share_permille = static_cast<unsigned>(
+      routing.integer("rescue_share_permille", out.rescue_share_permille, {0, 1000}));
   out.node_grace = routing.duration("node_grace", out.node_grace, {0s, 60s});
   out.restart_grace = routing.duration("restart_grace", out.restart_grace, {0s, 60s});
   return out;

@@ -23,6 +23,7 @@ struct Settings {
   Duration telemetry_interval = 1s;
   Duration receipt_submit_interval = 10min;
   unsigned gateway_copies = 1;
+  unsigned rescue_share_permille = 50;  ///< of a stream's viewers, per object; 0 = no rescue
   Duration node_grace = 3s;
   Duration restart_grace = 2s;
 };

@@ -72,6 +72,8 @@ json::object node_object(const World::NodeStatus& node) {
   out["rss_bytes"] = node.telemetry.rss_bytes;
   out["egress_bps"] = node.telemetry.egress_bps;
   out["ingress_bps"] = node.telemetry.ingress_bps;
+  out["suspicions"] = node.telemetry.suspicions;
+  out["false_suspicions"] = node.telemetry.false_suspicions;
   return out;
 }
 
@@ -91,6 +93,16 @@ struct LinkRow {
   UpstreamLink link;
 };
 
+/// Who takes over when the link fails; nullptr: nobody yet.
+const UpstreamLink* standby_of(const LinkRow& row) {
+  const auto links = row.stream->standby.find(row.child);
+  if (links == row.stream->standby.end()) return nullptr;
+  for (const UpstreamLink& link : links->second) {
+    if (link.track == row.link.track && link.stripe == row.link.stripe) return &link;
+  }
+  return nullptr;
+}
+
 json::object link_object(const LinkRow& row, const LinkIndex& reports) {
   json::object out;
   out["stream"] = row.stream->record.name;
@@ -98,6 +110,7 @@ json::object link_object(const LinkRow& row, const LinkIndex& reports) {
   out["stripe"] = row.link.stripe.value();
   out["parent"] = to_string(row.link.parent);
   out["child"] = to_string(row.child);
+  if (const UpstreamLink* standby = standby_of(row)) out["standby"] = to_string(standby->parent);
   const auto sender = reports.find({row.link.parent, row.child});
   if (sender != reports.end()) {
     out["rtt_us"] = sender->second->rtt_us;
@@ -129,6 +142,9 @@ json::object stream_object(const World::StreamStatus& stream) {
   out["tracks"] = std::move(tracks);
   out["viewers"] = stream.viewers;
   out["carriers"] = stream.carriers;
+  std::size_t standbys = 0;
+  for (const auto& [node, links] : stream.standby) standbys += links.size();
+  out["standbys"] = standbys;
   out["depth"] = stream.depth;
   out["revision"] = stream.revision;
   return out;

@@ -96,7 +96,9 @@ struct NodeStreamState {
   std::uint64_t objects_late = 0;
   std::uint64_t objects_lost = 0;
   std::uint64_t played_bytes = 0;
-  std::uint64_t origin_bytes = 0;
+  std::uint64_t origin_bytes = 0;   ///< rescued from the origin
+  std::uint64_t gateway_bytes = 0;  ///< rescued from a gateway
+  std::uint64_t repairs = 0;
 };
 struct Telemetry {
   std::uint64_t seq = 0;
@@ -107,6 +109,8 @@ struct Telemetry {
   std::vector<LinkState> links;
   std::vector<NodeStreamState> streams;
   std::map<StreamId, std::uint64_t> applied;  ///< revision per stream
+  std::uint64_t suspicions = 0;               ///< overdue parents, since the node's start
+  std::uint64_t false_suspicions = 0;         ///< of them: heard again in time
 };
 
 struct UpstreamLink {
@@ -122,6 +126,14 @@ struct DownstreamLink {
   friend auto operator<=>(const DownstreamLink&, const DownstreamLink&) = default;
 };
 
+/// Who helps when no peer has a slice in time, and how much of the audience at once.
+struct RescueTarget {
+  std::vector<NodeId> gateways;  ///< none at a gateway itself
+  unsigned share_permille = 0;
+  std::uint32_t audience = 0;  ///< rounded up
+  friend bool operator==(const RescueTarget&, const RescueTarget&) = default;
+};
+
 /// Target state of one stream at one node, before allocations are signed.
 struct NodeAssignment {
   NodeId node;
@@ -130,6 +142,8 @@ struct NodeAssignment {
   bool carry = true;
   std::vector<UpstreamLink> upstream;
   std::vector<DownstreamLink> downstream;
+  std::vector<UpstreamLink> standby;  ///< silent parents, one per stripe where there is one
+  RescueTarget rescue;
 };
 
 enum class LinkFailureReason : std::uint8_t {

@@ -14,10 +14,13 @@ namespace tayga::orch {
 struct NodeTarget {
   std::vector<UpstreamLink> upstream;
   std::vector<DownstreamLink> downstream;
+  std::vector<UpstreamLink> standby = {};  ///< its standbys
+  RescueTarget rescue = {};
   friend bool operator==(const NodeTarget&, const NodeTarget&) = default;
 };
 
-/// A plan seen from every node in it: its parents and its children, sorted. `gateway` is in it even
+/// A plan seen from every node in it: its parents and its children, sorted; standbys and rescue are
+/// left empty. `gateway` is in it even
 /// without children: it goes on publishing.
 std::map<NodeId, NodeTarget> to_targets(const std::map<NodeId, std::vector<UpstreamLink>>& upstream,
                                         const std::optional<NodeId>& gateway);

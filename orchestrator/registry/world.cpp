@@ -53,6 +53,7 @@ std::shared_ptr<const World::Snapshot> World::Impl::snapshot(WorldNow now) const
     status.depth = stream.depth;
     status.revision = stream.revision;
     status.upstream = stream.links;
+    status.standby = stream.standby;
     snapshot->streams.push_back(std::move(status));
   }
   return snapshot;

@@ -27,6 +27,8 @@ struct WorldOptions {
   Duration restart_grace = 2s;  ///< after our start: wait for nodes' held links before solving
   Duration failed_pair_quarantine = 30s;
   unsigned gateway_copies = 1;
+  Duration standby_refresh = 1s;        ///< after telemetry: standbys follow what nodes can spare
+  unsigned rescue_share_permille = 50;  ///< of the audience may have one object from the gateway
   std::size_t nodes_max = 100'000;
   std::size_t streams_max = 1024;
 };
@@ -99,6 +101,7 @@ class World {
     std::uint64_t revision = 0;
     std::vector<UpstreamLink> upstream;
     std::vector<TrackId> playing;
+    std::vector<UpstreamLink> standby;
   };
   Result<void> on_hello(NodeRecord node, std::vector<Held> held, WorldNow now);
   void on_disconnected(const NodeId& node, WorldNow now);
@@ -129,7 +132,10 @@ class World {
     NodeId parent;
     LinkFailureReason reason = LinkFailureReason::reset;
     std::uint64_t revision = 0;
+    std::optional<NodeId> promoted_to;  ///< the standby that took over, before we were asked
   };
+  /// A standby that took over is the parent in the plan in force from here on; the next solve keeps
+  /// it where there is room, and names the next standby.
   void on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now);
   /// Evidence that was verified by the shell: `sender` sent what the signed header does not cover.
   void on_tampering(const NodeId& sender, WorldNow now);
@@ -160,6 +166,7 @@ class World {
     unsigned depth = 0;
     std::uint64_t revision = 0;
     std::map<NodeId, std::vector<UpstreamLink>> upstream;
+    std::map<NodeId, std::vector<UpstreamLink>> standby;
   };
   /// Immutable copy for the HTTP and admin threads.
   struct Snapshot {

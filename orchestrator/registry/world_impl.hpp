@@ -4,6 +4,7 @@
 #include "orchestrator/registry/link_health.hpp"
 #include "orchestrator/registry/uplink_estimator.hpp"
 #include "orchestrator/registry/world.hpp"
+#include "orchestrator/solver/standby_plan.hpp"
 
 #include <deque>
 #include <map>
@@ -14,8 +15,8 @@
 
 namespace tayga::orch {
 
-/// The state behind World, in three parts: nodes (world_nodes.cpp), streams (world_streams.cpp),
-/// and the plans between them (world_plan.cpp).
+/// The state behind World, in parts: nodes (world_nodes.cpp), streams (world_streams.cpp), the
+/// plans between them (world_plan.cpp), and the plans for when they fail (world_standby.cpp).
 class World::Impl {
  public:
   explicit Impl(const WorldOptions& options);
@@ -92,13 +93,14 @@ class World::Impl {
     bool stopped = false;    ///< by its publisher: what nodes still hold of it is taken back
     std::set<NodeId> offered;
     std::map<NodeId, Wish> wishes;
-    std::map<NodeId, std::vector<UpstreamLink>>
-        links;  ///< in force, or held by nodes since before us
-    /// Since which revision a node is to have each of its links.
+    LinkPlan links;    ///< in force, or held by nodes since before us
+    LinkPlan standby;  ///< one a stripe at most, beside the links
+    /// Since which revision a node is to have each of its links, or of its standbys.
     std::map<NodeId, std::map<UpstreamLink, std::uint64_t>> link_since;
     std::map<NodeId, NodeTarget> told;
     std::set<NodeId> stale;  ///< to be told again although nothing changed
     std::uint64_t revision = 0;
+    std::uint32_t audience = 0;  ///< as nodes are told: rounded up
     unsigned depth = 0;
     std::optional<TimePoint> solve_at;
   };
@@ -106,7 +108,10 @@ class World::Impl {
   // world_nodes.cpp
   bool make_room_for_node();
   void accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now);
-  void accept_held_stream(const NodeId& node, StreamState& stream, const Held& held);
+  void accept_held_stream(const NodeId& node, StreamState& stream, const Held& held, TimePoint now);
+  void complain(const NodeId& node, const LinkFailure& failure, WorldNow now);
+  static bool names_link(const StreamState& stream, const LinkPlan& plan, const NodeId& node,
+                         const LinkFailure& failure);
   [[nodiscard]] bool is_new_process(const NodeState& state, const std::vector<Held>& held) const;
   void tell_address(const NodeId& parent, TimePoint now);
   void drop_from_stream(const NodeId& node, StreamState& stream);
@@ -132,6 +137,9 @@ class World::Impl {
   StreamState* find_stream(const StreamId& id);
 
   // world_plan.cpp
+  /// Tells a node to stop carrying a stream.
+  static PushAssignment drop_assignment(const NodeId& node, const StreamId& stream,
+                                        std::uint64_t revision);
   void schedule(StreamState& stream, TimePoint now) {
     schedule_in(stream, options_.resolve_delay, now);
   }
@@ -150,6 +158,25 @@ class World::Impl {
                          const std::map<NodeId, NodeTarget>& targets);
   void tell_unserved(StreamState& stream, const SolverPlan& plan, TimePoint now);
 
+  // world_standby.cpp
+  enum class Load : std::uint8_t { add, remove };
+  StandbyInput standby_input(TimePoint now);
+  static void move_standby_load(StandbyInput& input, const StreamState& stream, Load load);
+  static bool plan_stream_standbys(StreamState& stream, StandbyInput& input);
+  void refresh_standbys(WorldNow now);
+  void refresh_standbys_in(Duration delay, TimePoint now);
+  /// The link of the same track and stripe; nullptr when there is none.
+  static UpstreamLink* find_link(LinkPlan& plan, const NodeId& node, const UpstreamLink& of);
+  static bool leads_up(StreamState& stream, const NodeId& node, const UpstreamLink& link);
+  static bool is_standby(StreamState& stream, const NodeId& node, const UpstreamLink& link);
+  bool promote(StreamState& stream, const NodeId& node, const UpstreamLink& link);
+  void take_promotion(StreamState& stream, const NodeId& node, const LinkFailure& failure);
+  void take_held_promotions(StreamState& stream, const NodeId& node, const Held& held,
+                            TimePoint now);
+  void promote_orphans(StreamState& stream);
+  static void count_audience(StreamState& stream);
+  [[nodiscard]] std::map<NodeId, NodeTarget> targets_of(StreamState& stream) const;
+
   WorldOptions options_;
   std::map<NodeId, NodeState> nodes_;
   std::map<std::string, StreamState> streams_;
@@ -157,6 +184,7 @@ class World::Impl {
   std::map<StreamId, StreamRecord> removed_;  ///< until the outputs that name them are polled
   LinkHealth health_;
   TimePoint solving_from_{};
+  std::optional<TimePoint> refresh_at_;  ///< of standbys
   std::deque<Output> outputs_;
 };
 

@@ -50,6 +50,17 @@ std::uint64_t to_rate_bps(std::uint64_t bytes, Duration interval) {
       std::min(kRateMaxBps, 8.0 * static_cast<double>(bytes) / seconds));
 }
 
+std::vector<UpstreamLink> usable_links(const std::vector<UpstreamLink>& held,
+                                       const StreamRecord& stream) {
+  std::vector<UpstreamLink> links;
+  for (const UpstreamLink& link : held) {
+    if (links.size() == kHeldLinksMax) break;
+    if (link.stripe.value() < stream.stripe_count) links.push_back(link);
+  }
+  std::sort(links.begin(), links.end());
+  return links;
+}
+
 }  // namespace
 
 World::Impl::NodeState* World::Impl::find_node(const NodeId& id) {
@@ -127,13 +138,13 @@ void World::Impl::accept_held(NodeState& state, const std::vector<Held>& held, W
     gone.id = one.stream;
     removed_.emplace(one.stream, std::move(gone));
     const std::uint64_t revision = std::min(one.revision, kHeldRevisionMax) + 1;
-    outputs_.emplace_back(PushAssignment{NodeAssignment{id, one.stream, revision, false, {}, {}}});
+    outputs_.emplace_back(drop_assignment(id, one.stream, revision));
   }
   for (auto& [name, stream] : streams_) {
     const bool is_gateway = stream.record.gateway == id;
     const auto it = stream.record.id ? by_stream.find(*stream.record.id) : by_stream.end();
     if (it != by_stream.end()) {
-      accept_held_stream(id, stream, *it->second);
+      accept_held_stream(id, stream, *it->second, now.mono);
     } else if (!is_gateway) {
       drop_from_stream(id, stream);
     }
@@ -142,7 +153,8 @@ void World::Impl::accept_held(NodeState& state, const std::vector<Held>& held, W
   }
 }
 
-void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, const Held& held) {
+void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, const Held& held,
+                                     TimePoint now) {
   stream.revision = std::max(stream.revision, std::min(held.revision, kHeldRevisionMax));
   if (held.playing.empty()) {
     stream.wishes.erase(node);
@@ -151,23 +163,23 @@ void World::Impl::accept_held_stream(const NodeId& node, StreamState& stream, co
   }
   if (stream.stopped) {
     ++stream.revision;
-    outputs_.emplace_back(
-        PushAssignment{NodeAssignment{node, held.stream, stream.revision, false, {}, {}}});
+    outputs_.emplace_back(drop_assignment(node, held.stream, stream.revision));
     return;
   }
+  if (stream.record.gateway == node) return;
   // Where the plan has the node, the plan is right: it may have changed while the node was away.
-  if (stream.links.contains(node) || stream.record.gateway == node) return;
-  std::vector<UpstreamLink> links;
-  for (const UpstreamLink& link : held.upstream) {
-    if (links.size() == kHeldLinksMax) break;
-    if (link.stripe.value() < stream.record.stripe_count) links.push_back(link);
-  }
+  // Only what the node did by the plan's own leave is taken over.
+  if (stream.links.contains(node)) return take_held_promotions(stream, node, held, now);
+  std::vector<UpstreamLink> links = usable_links(held.upstream, stream.record);
+  std::vector<UpstreamLink> standby = usable_links(held.standby, stream.record);
   if (links.empty()) return;
-  std::sort(links.begin(), links.end());
+  auto& since = stream.link_since[node];
+  for (const UpstreamLink& link : links) since[link] = held.revision;
+  for (const UpstreamLink& link : standby) since[link] = held.revision;
   stream.links[node] = links;
-  for (const UpstreamLink& link : links) stream.link_since[node][link] = held.revision;
+  if (!standby.empty()) stream.standby[node] = standby;
   // It is told the outcome of the next solve in any case, be it to drop the stream.
-  stream.told[node] = NodeTarget{std::move(links), {}};
+  stream.told[node] = NodeTarget{std::move(links), {}, std::move(standby)};
   stream.stale.insert(node);
 }
 
@@ -182,13 +194,20 @@ bool World::Impl::is_new_process(const NodeState& state, const std::vector<Held>
   return !state.present || std::any_of(streams_.begin(), streams_.end(), had_a_place);
 }
 
-/// An assignment carries its parents' addresses: the children are told again.
+/// An assignment carries the addresses of parents, standbys and gateways: the children are told
+/// again.
 void World::Impl::tell_address(const NodeId& parent, TimePoint now) {
   const auto is_from = [&](const UpstreamLink& link) { return link.parent == parent; };
+  const auto names = [&](const NodeTarget& target) {
+    const auto& gateways = target.rescue.gateways;
+    return std::any_of(target.upstream.begin(), target.upstream.end(), is_from) ||
+           std::any_of(target.standby.begin(), target.standby.end(), is_from) ||
+           std::find(gateways.begin(), gateways.end(), parent) != gateways.end();
+  };
   for (auto& [name, stream] : streams_) {
     bool is_parent = false;
     for (const auto& [child, target] : stream.told) {
-      if (std::none_of(target.upstream.begin(), target.upstream.end(), is_from)) continue;
+      if (!names(target)) continue;
       stream.stale.insert(child);
       is_parent = true;
     }
@@ -199,6 +218,7 @@ void World::Impl::tell_address(const NodeId& parent, TimePoint now) {
 void World::Impl::drop_from_stream(const NodeId& node, StreamState& stream) {
   stream.wishes.erase(node);
   stream.links.erase(node);
+  stream.standby.erase(node);
   stream.link_since.erase(node);
   stream.told.erase(node);
   stream.stale.erase(node);
@@ -245,6 +265,7 @@ void World::Impl::on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow
   measure_sent(*state, telemetry, now.mono);
   note_congestion(*state, telemetry, now);
   state->telemetry = std::move(telemetry);
+  if (!refresh_at_) refresh_standbys_in(options_.standby_refresh, now.mono);
   if (state->dead_since && now.mono - *state->dead_since >= kDeadMin) revive(*state, now);
 }
 
@@ -319,25 +340,40 @@ void World::Impl::revive(NodeState& state, WorldNow now) {
   schedule_node(state.record.id, now.mono);
 }
 
-void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now) {
-  StreamState* stream = find_stream(failure.stream);
-  if (stream == nullptr) return;
-  const auto links = stream->links.find(node);
-  if (links == stream->links.end()) return;
-  // A late report about a link that the plan has replaced already says nothing new, also when the
-  // link came back since.
-  const auto since = stream->link_since.find(node);
+/// A late report about a link that the plan has replaced already says nothing new, also when the
+/// link came back since.
+bool World::Impl::names_link(const StreamState& stream, const LinkPlan& plan, const NodeId& node,
+                             const LinkFailure& failure) {
+  const auto links = plan.find(node);
+  if (links == plan.end()) return false;
+  const auto since = stream.link_since.find(node);
   const auto is_meant = [&](const UpstreamLink& link) {
     if (link.parent != failure.parent || link.track != failure.track) return false;
     if ((failure.stripe_mask >> link.stripe.value() & 1U) == 0) return false;
-    if (since == stream->link_since.end()) return true;
+    if (since == stream.link_since.end()) return true;
     const auto added = since->second.find(link);
     return added == since->second.end() || failure.revision >= added->second;
   };
-  if (std::none_of(links->second.begin(), links->second.end(), is_meant)) return;
+  return std::any_of(links->second.begin(), links->second.end(), is_meant);
+}
 
-  health_.on_failed(node, failure.parent, now.mono);
-  schedule(*stream, now.mono);
+void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now) {
+  StreamState* stream = find_stream(failure.stream);
+  if (stream == nullptr || !stream->links.contains(node)) return;
+  if (names_link(*stream, stream->links, node, failure)) {
+    health_.on_failed(node, failure.parent, now.mono);
+    if (failure.promoted_to) take_promotion(*stream, node, failure);
+    schedule(*stream, now.mono);
+    complain(node, failure, now);
+  } else if (names_link(*stream, stream->standby, node, failure)) {
+    health_.on_failed(node, failure.parent, now.mono);
+    refresh_standbys_in(options_.resolve_delay, now.mono);
+    complain(node, failure, now);
+  }
+}
+
+/// Whether the parent is dead, for the node alone or for everybody.
+void World::Impl::complain(const NodeId& node, const LinkFailure& failure, WorldNow now) {
   NodeState* parent = find_node(failure.parent);
   if (parent == nullptr || !parent->present || !speaks_of_death(failure.reason)) return;
   const std::size_t complaints = health_.on_complaint(node, failure.parent, now.mono);

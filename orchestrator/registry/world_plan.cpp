@@ -11,6 +11,16 @@ void World::Impl::schedule_in(StreamState& stream, Duration delay, TimePoint now
   stream.solve_at = std::max(now + delay, solving_from_);
 }
 
+World::PushAssignment World::Impl::drop_assignment(const NodeId& node, const StreamId& stream,
+                                                   std::uint64_t revision) {
+  NodeAssignment assignment;
+  assignment.node = node;
+  assignment.stream = stream;
+  assignment.revision = revision;
+  assignment.carry = false;
+  return PushAssignment{std::move(assignment)};
+}
+
 /// Every stream in which the node plays, relays or publishes.
 void World::Impl::schedule_node(const NodeId& node, TimePoint now) {
   for (auto& [name, stream] : streams_) {
@@ -60,6 +70,7 @@ void World::Impl::on_timeout(WorldNow now) {
     stream.solve_at.reset();
     solve_stream(stream, now);
   }
+  if (refresh_at_ && *refresh_at_ <= now.mono) refresh_standbys(now);
 }
 
 std::optional<World::Output> World::Impl::poll_output() {
@@ -81,12 +92,14 @@ std::optional<TimePoint> World::Impl::next_timeout() const {
   for (const auto& [name, stream] : streams_) {
     if (stream.solve_at) consider(*stream.solve_at);
   }
+  if (refresh_at_) consider(*refresh_at_);
   return next;
 }
 
 void World::Impl::solve_stream(StreamState& stream, WorldNow now) {
   // Without a source there is nothing to plan; nodes keep their places until it is back.
   if (!is_live(stream) || !nodes_.at(*stream.record.gateway).may_serve()) return;
+  promote_orphans(stream);
   apply_plan(stream, solve(solver_input(stream, now.mono)), now);
 }
 
@@ -171,13 +184,16 @@ void World::Impl::add_rtts(SolverInput& input) const {
 void World::Impl::apply_plan(StreamState& stream, SolverPlan plan, WorldNow now) {
   stream.links = std::move(plan.upstream);
   stream.depth = plan.depth;
+  StandbyInput input = standby_input(now.mono);
+  plan_stream_standbys(stream, input);
   push_changes(stream);
   tell_unserved(stream, plan, now.mono);
 }
 
 void World::Impl::push_changes(StreamState& stream) {
   const NodeId gateway = *stream.record.gateway;
-  std::map<NodeId, NodeTarget> targets = to_targets(stream.links, gateway);
+  count_audience(stream);
+  std::map<NodeId, NodeTarget> targets = targets_of(stream);
   const std::vector<NodeId> changed = changed_nodes(stream.told, targets, stream.stale, gateway);
   if (changed.empty()) return;
   ++stream.revision;
@@ -189,13 +205,18 @@ void World::Impl::push_changes(StreamState& stream) {
       stream.told.erase(id);  // it is told when it says hello
       continue;
     }
-    NodeAssignment assignment{id, *stream.record.id, stream.revision, target != targets.end(), {},
-                              {}};
+    NodeAssignment assignment;
+    assignment.node = id;
+    assignment.stream = *stream.record.id;
+    assignment.revision = stream.revision;
+    assignment.carry = target != targets.end();
     if (target == targets.end()) {
       stream.told.erase(id);
     } else {
       assignment.upstream = target->second.upstream;
       assignment.downstream = target->second.downstream;
+      assignment.standby = target->second.standby;
+      assignment.rescue = target->second.rescue;
       stream.told[id] = std::move(target->second);
     }
     stream.stale.erase(id);
@@ -213,10 +234,12 @@ void World::Impl::note_links(StreamState& stream, const NodeId& node,
   }
   auto& known = stream.link_since[node];
   std::map<UpstreamLink, std::uint64_t> since;
-  for (const UpstreamLink& link : target->second.upstream) {
+  const auto note = [&](const UpstreamLink& link) {
     const auto before = known.find(link);
     since[link] = before == known.end() ? stream.revision : before->second;
-  }
+  };
+  std::for_each(target->second.upstream.begin(), target->second.upstream.end(), note);
+  std::for_each(target->second.standby.begin(), target->second.standby.end(), note);
   known = std::move(since);
 }
 

@@ -137,12 +137,12 @@ void World::Impl::take_back(StreamState& stream) {
   for (const auto& [id, target] : stream.told) {
     const NodeState* state = find_node(id);
     if (state == nullptr || !state->connected) continue;
-    outputs_.emplace_back(
-        PushAssignment{NodeAssignment{id, *stream.record.id, stream.revision, false, {}, {}}});
+    outputs_.emplace_back(drop_assignment(id, *stream.record.id, stream.revision));
   }
   stream.told.clear();
   stream.stale.clear();
   stream.links.clear();
+  stream.standby.clear();
   stream.link_since.clear();
   stream.depth = 0;
 }

@@ -128,10 +128,10 @@ Result<World::Held> to_held(const v1::HeldStream& held) {
   out.stream = *stream;
   out.revision = held.revision();
   for (const v1::Upstream& upstream : held.upstream()) {
-    if (upstream.role() == v1::Upstream::ROLE_STANDBY) continue;
     const auto link = to_upstream(upstream);
     if (!link) return link.error();
-    out.upstream.push_back(*link);
+    const bool is_standby = upstream.role() == v1::Upstream::ROLE_STANDBY;
+    (is_standby ? out.standby : out.upstream).push_back(*link);
   }
   auto playing = to_tracks(held.playing_tracks());
   if (!playing) return playing.error();
@@ -194,6 +194,8 @@ Result<NodeStreamState> to_stream_state(const v1::StreamReport& report) {
   out.objects_lost = report.objects_lost();
   out.played_bytes = report.played_bytes();
   out.origin_bytes = report.origin_bytes();
+  out.gateway_bytes = report.gateway_bytes();
+  out.repairs = report.repairs();
   return out;
 }
 
@@ -227,6 +229,8 @@ Result<NodeEvent> to_telemetry(const v1::Telemetry& telemetry) {
     if (!stream) return stream.error();
     out.applied[*stream] = a.revision();
   }
+  out.suspicions = telemetry.suspicions();
+  out.false_suspicions = telemetry.false_suspicions();
   return NodeEvent{std::move(out)};
 }
 
@@ -283,6 +287,11 @@ Result<NodeEvent> to_link_failure(const v1::LinkFailure& failure) {
   out.stripe_mask = failure.stripe_mask();
   out.parent = *parent;
   out.revision = failure.revision();
+  if (!failure.promoted_to().empty()) {
+    const auto promoted = to_id<NodeId>(failure.promoted_to());
+    if (!promoted) return promoted.error();
+    out.promoted_to = *promoted;
+  }
   switch (failure.reason()) {
     case v1::LinkFailure::REASON_CONNECT_FAILED:
       out.reason = LinkFailureReason::connect_failed;

@@ -48,19 +48,25 @@ void fill_descriptor(const IssuedAssignment& from, v1::StreamDescriptor& to) {
   to.set_origin_url(from.origin_url);
 }
 
+void add_upstream(const std::vector<UpstreamLink>& links, v1::Upstream::Role role,
+                  v1::Assignment& to) {
+  for (const UpstreamLink& link : links) {
+    v1::Upstream& upstream = *to.add_upstream();
+    upstream.set_track(link.track.value());
+    upstream.set_stripe(link.stripe.value());
+    upstream.set_parent(to_text(link.parent.view()));
+    upstream.set_role(role);
+  }
+}
+
 void fill(const IssuedAssignment& from, v1::OrchestratorMessage& message) {
   v1::Assignment& to = *message.mutable_assignment();
   to.set_incarnation(from.incarnation);
   to.set_revision(from.target.revision);
   to.set_carry(from.target.carry);
   fill_descriptor(from, *to.mutable_stream());
-  for (const UpstreamLink& link : from.target.upstream) {
-    v1::Upstream& upstream = *to.add_upstream();
-    upstream.set_track(link.track.value());
-    upstream.set_stripe(link.stripe.value());
-    upstream.set_parent(to_text(link.parent.view()));
-    upstream.set_role(v1::Upstream::ROLE_PRIMARY);
-  }
+  add_upstream(from.target.upstream, v1::Upstream::ROLE_PRIMARY, to);
+  add_upstream(from.target.standby, v1::Upstream::ROLE_STANDBY, to);
   for (const DownstreamLink& link : from.target.downstream) {
     v1::Downstream& downstream = *to.add_downstream();
     downstream.set_track(link.track.value());
@@ -77,6 +83,10 @@ void fill(const IssuedAssignment& from, v1::OrchestratorMessage& message) {
     }
   }
   for (const wire::AllocationBlob& blob : from.allocations) to.add_allocations(to_text(blob));
+  for (const NodeId& gateway : from.target.rescue.gateways)
+    to.add_gateways(to_text(gateway.view()));
+  to.set_rescue_permille(from.target.rescue.share_permille);
+  to.set_audience(from.target.rescue.audience);
 }
 
 void fill(const PublishOffer& from, v1::OrchestratorMessage& message) {

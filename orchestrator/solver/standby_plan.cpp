@@ -37,9 +37,8 @@ struct Placing {
   StripeIndex stripe;
   std::uint64_t rate_bps = 0;
   RootedTree tree;
-  std::vector<NodeIndex> standby;                        ///< by node; kNoNode: none (yet)
-  std::vector<NodeIndex> held;                           ///< present one that is not the best kind
-  std::unordered_map<std::uint64_t, unsigned> siblings;  ///< (parent, standby) -> children
+  std::vector<NodeIndex> standby;  ///< by node; kNoNode: none (yet)
+  std::vector<NodeIndex> held;     ///< present one that is not of the best kind
 };
 
 class StandbyPlanner {
@@ -62,7 +61,9 @@ class StandbyPlanner {
 
   LinkPlan run(const LinkPlan& present) {
     keep(present);
-    for (Placing& placing : placings_) choose_missing(placing);
+    for (const Turn turn : {Turn::gateway_or_none, Turn::others}) {
+      for (Placing& placing : placings_) choose_missing(placing, turn);
+    }
     LinkPlan plan;
     for (const Placing& placing : placings_) {
       for (NodeIndex node = 0; node < placing.standby.size(); ++node) {
@@ -104,13 +105,10 @@ class StandbyPlanner {
     const std::size_t nodes = input_.nodes.size();
     for (const auto& [key, links] : trees) {
       const auto rate = input_.rate_bps.find(key.first);
-      placings_.push_back(Placing{key.first,
-                                  key.second,
-                                  rate == input_.rate_bps.end() ? 0 : rate->second,
-                                  RootedTree{nodes, gateway_, links},
-                                  std::vector<NodeIndex>(nodes, kNoNode),
-                                  std::vector<NodeIndex>(nodes, kNoNode),
-                                  {}});
+      placings_.push_back(
+          Placing{key.first, key.second, rate == input_.rate_bps.end() ? 0 : rate->second,
+                  RootedTree{nodes, gateway_, links}, std::vector<NodeIndex>(nodes, kNoNode),
+                  std::vector<NodeIndex>(nodes, kNoNode)});
     }
   }
 
@@ -150,11 +148,22 @@ class StandbyPlanner {
            !avoided_.contains(pair_key(node, candidate));
   }
 
+  /// Should the node's parent die, all its children turn to their standbys in the same moment.
+  [[nodiscard]] bool has_room(const Placing& placing, NodeIndex node, NodeIndex candidate) const {
+    return spare_bps_[candidate] >= static_cast<std::int64_t>(placing.rate_bps) +
+                                        siblings_bps(placing.tree.parent(node), candidate);
+  }
+
+  [[nodiscard]] std::int64_t siblings_bps(NodeIndex parent, NodeIndex standby) const {
+    const auto it = siblings_bps_.find(pair_key(parent, standby));
+    return it == siblings_bps_.end() ? 0 : it->second;
+  }
+
   [[nodiscard]] bool is_peer(const Placing& placing, NodeIndex node, NodeIndex candidate,
                              NodeIndex top) const {
     return candidate != gateway_ && may_stand_by(placing, node, candidate) &&
-           spare_bps_[candidate] >= static_cast<std::int64_t>(placing.rate_bps) &&
-           !placing.tree.passes(candidate, top) && !closes_circle(placing, node, candidate);
+           has_room(placing, node, candidate) && !placing.tree.passes(candidate, top) &&
+           !closes_circle(placing, node, candidate);
   }
 
   // ---- what is there ----
@@ -192,8 +201,9 @@ class StandbyPlanner {
 
   void take(Placing& placing, NodeIndex node, NodeIndex standby) {
     placing.standby[node] = standby;
-    ++placing.siblings[pair_key(placing.tree.parent(node), standby)];
-    left_bps_[standby] -= static_cast<std::int64_t>(placing.rate_bps);
+    const auto rate_bps = static_cast<std::int64_t>(placing.rate_bps);
+    siblings_bps_[pair_key(placing.tree.parent(node), standby)] += rate_bps;
+    left_bps_[standby] -= rate_bps;
     if (sessions_.insert(pair_key(standby, node)).second) --sessions_left_[standby];
   }
 
@@ -202,14 +212,22 @@ class StandbyPlanner {
   /// Candidates of one branch of a tree, most room first.
   using Open = std::set<std::pair<std::int64_t, NodeIndex>>;  // (-left, node)
   /// Less is better.
-  using Rank = std::tuple<bool, bool, unsigned, bool, std::uint32_t, std::int64_t, NodeIndex>;
+  using Rank = std::tuple<bool, bool, std::int64_t, bool, std::uint32_t, std::int64_t, NodeIndex>;
 
-  void choose_missing(Placing& placing) {
+  /// Children of a branch's first node come first: the gateway's places are for them, since nobody
+  /// else in their branch can stand by.
+  enum class Turn : std::uint8_t { gateway_or_none, others };
+
+  static Turn turn_of(const RootedTree& tree, NodeIndex node) {
+    return tree.parent(node) == tree.branch(node) ? Turn::gateway_or_none : Turn::others;
+  }
+
+  void choose_missing(Placing& placing, Turn turn) {
     const RootedTree& tree = placing.tree;
     bool is_open = false;
     for (NodeIndex node = 0; node < placing.standby.size(); ++node) {
       const bool wants = node != gateway_ && tree.is_attached(node);
-      if (!wants || placing.standby[node] != kNoNode) continue;
+      if (!wants || placing.standby[node] != kNoNode || turn_of(tree, node) != turn) continue;
       if (!is_open) open_branches(placing);
       is_open = true;
       const NodeIndex standby = choose(placing, node);
@@ -232,9 +250,7 @@ class StandbyPlanner {
     }
     if (hangs_on_gateway) return kNoNode;
     const bool gateway_may = may_stand_by(placing, node, gateway_);
-    const bool gateway_has_room =
-        left_bps_[gateway_] >= static_cast<std::int64_t>(placing.rate_bps);
-    if (gateway_may && gateway_has_room) return gateway_;
+    if (gateway_may && has_room(placing, node, gateway_)) return gateway_;
     const NodeIndex relaxed = best_peer(placing, node, Path::relaxed);
     if (relaxed != kNoNode) return relaxed;
     return gateway_may ? gateway_ : kNoNode;
@@ -294,10 +310,9 @@ class StandbyPlanner {
     const NodeIndex parent = placing.tree.parent(node);
     const std::string& network = input_.nodes[candidate].network;
     const bool same_network = !network.empty() && network == input_.nodes[parent].network;
-    const auto siblings = placing.siblings.find(pair_key(parent, candidate));
     return Rank{left_bps_[candidate] < static_cast<std::int64_t>(placing.rate_bps),
                 same_network,
-                siblings == placing.siblings.end() ? 0 : siblings->second,
+                siblings_bps(parent, candidate),
                 !has_session(candidate, node) && !has_session(node, candidate),
                 rtt_us(node, candidate),
                 -left_bps_[candidate],
@@ -342,8 +357,9 @@ class StandbyPlanner {
   std::vector<std::uint32_t> sessions_left_;
   std::unordered_set<std::uint64_t> sessions_;  ///< (parent, child), planned or standing by
   std::unordered_set<std::uint64_t> avoided_;   ///< (child, parent)
-  std::vector<Placing> placings_;               ///< sorted by track and stripe
-  std::unordered_map<NodeIndex, Open> open_;    ///< by branch, of the tree in hand
+  std::unordered_map<std::uint64_t, std::int64_t> siblings_bps_;  ///< (parent, standby)
+  std::vector<Placing> placings_;                                 ///< sorted by track and stripe
+  std::unordered_map<NodeIndex, Open> open_;  ///< by branch, of the tree in hand
 };
 
 }  // namespace

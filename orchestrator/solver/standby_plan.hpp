@@ -35,7 +35,8 @@ struct StandbyInput {
 
 /// Names one standby for each node in each tree of the plan in force, where there is one.
 ///
-/// A standby is in the tree itself and has room for one copy more. In this order:
+/// A standby is in the tree itself, and has room for what it stands by for of one parent's children
+/// all at once: they lose it together. In this order:
 ///   1. a peer whose path to the gateway meets neither the node, nor its parent, nor the parent's
 ///      last kAncestorsAvoided ancestors (the gateway does not count: everything hangs on it);
 ///   2. the gateway, when it has uplink for it and is not the parent;
@@ -43,8 +44,9 @@ struct StandbyInput {
 ///   4. the gateway all the same: silent it costs nothing.
 /// A present standby of the first kind stays while it is valid, another one while there is none of
 /// the first kind. Among peers: one that all it stands by for does not exceed, in another network
-/// than the parent, of few siblings, with a session, near, with much room; ties by node id. Should
-/// any one node die and all its children turn to their standbys, there is no loop.
+/// than the parent, of few siblings, with a session, near, with much room; ties by node id. Those
+/// for whom only the gateway can be it choose first. Should any one node die and all its children
+/// turn to their standbys, there is no loop.
 ///
 /// Pure and deterministic. Looks at a bounded sample of candidates per choice: about
 /// O(links x log nodes). Source: ARCHITECTURE.md, "Routing".

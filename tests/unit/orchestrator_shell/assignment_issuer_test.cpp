@@ -87,6 +87,40 @@ TEST_CASE_METHOD(Fixture, "each parent gets one signed allocation with the mask 
   CHECK(last.handles.size() == 3);
 }
 
+TEST_CASE_METHOD(Fixture, "standbys and rescuing gateways are allowed to serve before they must") {
+  // given parent 1 for stripe 0, standby 2 for stripe 0, gateway 3
+  NodeAssignment a = assignment({link(1, 0)});
+  a.standby = {link(1, 0, 2)};
+  a.rescue = {{node(3)}, 50, 16};
+  std::map<NodeId, NodeRecord> records;
+  for (std::uint8_t i = 1; i <= 3; ++i) records[node(i)].endpoints = {{"192.0.2.1", i}};
+  const auto nodes = [&](const NodeId& id) { return &records.at(id); };
+  const auto issue_all = [&] {
+    std::map<NodeId, wire::Allocation> out;
+    last = issuer.issue(a, stream, nodes, kNow);
+    for (const auto& blob : last.allocations) {
+      const auto allocation = media::verify_allocation(blob, key.public_key());
+      out[allocation.value().sender] = *allocation;
+    }
+    return out;
+  };
+  // when
+  const auto granted = issue_all();
+  // then
+  REQUIRE(granted.size() == 3);
+  CHECK(granted.at(node(1)).stripe_mask == 0b0001U);
+  CHECK(granted.at(node(2)).stripe_mask == 0b0001U);
+  CHECK(granted.at(node(3)).stripe_mask == 0b1111U);
+  CHECK(granted.at(node(3)).max_kbps == 6'000);  // the whole track
+  CHECK(last.peers.size() == 3);
+
+  // and the standby that takes over, or the gateway that becomes a parent, needs no signature
+  a.upstream = {link(1, 0, 2)};
+  a.standby = {link(1, 0, 3)};
+  CHECK(issue_all().at(node(2)) == granted.at(node(2)));
+  CHECK(issuer.signed_total() == 3);
+}
+
 TEST_CASE_METHOD(Fixture, "an allocation caps 1.5 times the stripes' rate for its term") {
   const auto a = issue({link(1, 0), link(1, 2), link(2, 2)}).at(0);  // 1 + 1 + 0.5 Mbit/s
   CHECK(a.max_kbps == 3'750);

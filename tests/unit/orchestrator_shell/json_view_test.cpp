@@ -51,6 +51,22 @@ TEST_CASE("a list is given in pages until no token comes") {
   CHECK(json::parse(nodes_json(world, {99, 2})).at("nodes").as_array().empty());
 }
 
+TEST_CASE("a link is shown with its standby, and a stream with how many there are") {
+  World::Snapshot world = three_nodes();
+  World::StreamStatus stream;
+  stream.record.name = "tv";
+  stream.upstream[node(2)] = {{TrackId{1}, StripeIndex{0}, node(1)},
+                              {TrackId{1}, StripeIndex{1}, node(1)}};
+  stream.standby[node(2)] = {{TrackId{1}, StripeIndex{1}, node(3)}};
+  world.streams.push_back(std::move(stream));
+  const json::value all = json::parse(links_json(world, kWholeList));
+  const json::array& links = all.at("links").as_array();
+  CHECK_FALSE(links.at(0).as_object().contains("standby"));
+  CHECK(links.at(1).at("standby").as_string() == to_string(node(3)).c_str());
+  const json::value streams = json::parse(streams_json(world, kWholeList));
+  CHECK(streams.at("streams").as_array().at(0).at("standbys").to_number<int>() == 1);
+}
+
 TEST_CASE("a node is shown with its id in base32 and its texts escaped") {
   const json::value all = json::parse(nodes_json(three_nodes(), kWholeList));
   const json::value& first = all.at("nodes").as_array().at(0);

@@ -101,7 +101,7 @@ TEST_CASE("boasts in a hello are cut to what can be true") {
   CHECK(node.name == std::string(kNodeNameMax, 'x'));
 }
 
-TEST_CASE("what a resuming node holds comes through, without its standbys") {
+TEST_CASE("what a resuming node holds comes through, its standbys apart") {
   v1::NodeMessage m = hello();
   v1::HeldStream& held = *m.mutable_hello()->add_held();
   held.set_stream_id(kKey);
@@ -114,6 +114,7 @@ TEST_CASE("what a resuming node holds comes through, without its standbys") {
   v1::Upstream& standby = *held.add_upstream();
   standby = primary;
   standby.set_role(v1::Upstream::ROLE_STANDBY);
+  standby.set_parent(kKey);
   held.add_playing_tracks(1);
   const auto event = parse(m);
   REQUIRE(event);
@@ -121,6 +122,8 @@ TEST_CASE("what a resuming node holds comes through, without its standbys") {
   CHECK(got.revision == 9);
   REQUIRE(got.upstream.size() == 1);
   CHECK(got.upstream[0].stripe == StripeIndex{3});
+  CHECK(got.standby ==
+        std::vector<UpstreamLink>{{TrackId{1}, StripeIndex{3}, *NodeId::from(as_bytes(kKey))}});
   CHECK(got.playing == std::vector<TrackId>{TrackId{1}});
   m.mutable_hello()->mutable_held(0)->mutable_upstream(0)->set_stripe(32);
   CHECK(refusal(m) == RpcErrc::out_of_range);
@@ -139,6 +142,11 @@ TEST_CASE("telemetry maps links, stripes and applied revisions") {
   stream.set_stream_id(kKey);
   stream.add_stripes()->set_stripe(2);
   stream.set_played_bytes(10);
+  stream.set_repairs(2);
+  stream.set_gateway_bytes(11);
+  stream.set_origin_bytes(12);
+  t.set_suspicions(3);
+  t.set_false_suspicions(1);
   v1::AppliedRevision& applied = *t.add_applied();
   applied.set_stream_id(kKey);
   applied.set_revision(6);
@@ -151,6 +159,11 @@ TEST_CASE("telemetry maps links, stripes and applied revisions") {
   CHECK(got.streams.at(0).stripes.at(0).stripe == StripeIndex{2});
   CHECK_FALSE(got.streams.at(0).stripes.at(0).parent);
   CHECK(got.applied.at(*StreamId::from(as_bytes(kKey))) == 6);
+  CHECK(got.streams.at(0).repairs == 2);
+  CHECK(got.streams.at(0).gateway_bytes == 11);
+  CHECK(got.streams.at(0).origin_bytes == 12);
+  CHECK(got.suspicions == 3);
+  CHECK(got.false_suspicions == 1);
 }
 
 TEST_CASE("an id of the wrong size is refused wherever it stands") {
@@ -251,6 +264,14 @@ TEST_CASE("a link failure needs a known reason") {
   const auto event = parse(m);
   REQUIRE(event);
   CHECK(std::get<World::LinkFailure>(*event).reason == LinkFailureReason::silent);
+  CHECK_FALSE(std::get<World::LinkFailure>(*event).promoted_to);
+  f.set_promoted_to(kKey);
+  const auto promotion = parse(m);
+  REQUIRE(promotion);
+  CHECK(std::get<World::LinkFailure>(*promotion).promoted_to == NodeId::from(as_bytes(kKey)));
+  f.set_promoted_to("short");
+  CHECK(refusal(m) == RpcErrc::bad_id);
+  f.clear_promoted_to();
   f.set_reason(v1::LinkFailure::REASON_UNSPECIFIED);
   CHECK(refusal(m) == RpcErrc::bad_enum);
 }
@@ -271,6 +292,8 @@ TEST_CASE("an issued assignment is written with its descriptor, links, addresses
   a.target.revision = 12;
   a.target.stream = *StreamId::from(as_bytes(kKey));
   a.target.upstream = {{TrackId{1}, StripeIndex{2}, *NodeId::from(as_bytes(kOther))}};
+  a.target.standby = {{TrackId{1}, StripeIndex{2}, *NodeId::from(as_bytes(kKey))}};
+  a.target.rescue = {{*NodeId::from(as_bytes(kKey))}, 50, 16};
   a.target.downstream = {{TrackId{3}, StripeIndex{0}, *NodeId::from(as_bytes(kOther))}};
   a.stream_name = "tv";
   a.stripe_count = 4;
@@ -290,6 +313,12 @@ TEST_CASE("an issued assignment is written with its descriptor, links, addresses
   CHECK(got.stream().handles_size() == 1);
   CHECK(got.upstream(0).parent() == kOther);
   CHECK(got.upstream(0).role() == v1::Upstream::ROLE_PRIMARY);
+  CHECK(got.upstream(1).parent() == kKey);
+  CHECK(got.upstream(1).role() == v1::Upstream::ROLE_STANDBY);
+  REQUIRE(got.gateways_size() == 1);
+  CHECK(got.gateways(0) == kKey);
+  CHECK(got.rescue_permille() == 50);
+  CHECK(got.audience() == 16);
   CHECK(got.downstream(0).child() == kOther);
   CHECK(got.peers(0).endpoints(0).port() == 7410);
   CHECK(got.allocations(0).size() == wire::kAllocationSize);

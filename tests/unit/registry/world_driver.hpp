@@ -158,13 +158,14 @@ class WorldDriver {
     if (it == state.end() || !it->second.carry) return {};
     std::vector<TrackId> playing;
     if (plays) playing = {kPresentationTrack, TrackId{1}};
-    return {World::Held{it->second.stream, it->second.revision, it->second.upstream, playing}};
+    return {World::Held{it->second.stream, it->second.revision, it->second.upstream, playing,
+                        it->second.standby}};
   }
   World::LinkFailure failure(unsigned node,
                              LinkFailureReason reason = LinkFailureReason::reset) const {
     const NodeAssignment& assignment = state.at(node_id(node));
-    return World::LinkFailure{assignment.stream, TrackId{1}, 1,
-                              parent_of(node),   reason,     assignment.revision};
+    return World::LinkFailure{assignment.stream,   TrackId{1},  1, parent_of(node), reason,
+                              assignment.revision, std::nullopt};
   }
   void fail(unsigned node, LinkFailureReason reason = LinkFailureReason::reset) {
     world.on_link_failure(node_id(node), failure(node, reason), now);

@@ -182,7 +182,9 @@ TEST_CASE("a late report about a link that was replaced already is ignored") {
   net.clear();
   net.world.on_link_failure(node_id(10), late, net.now);
   net.world.on_link_failure(node_id(11),
-                            World::LinkFailure{late.stream, TrackId{1}, 1, node_id(77)}, net.now);
+                            World::LinkFailure{late.stream, TrackId{1}, 1, node_id(77),
+                                               LinkFailureReason::reset, 0, std::nullopt},
+                            net.now);
   net.settle();
   CHECK(net.pushed.empty());
 }

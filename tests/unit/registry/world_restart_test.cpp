@@ -115,7 +115,7 @@ TEST_CASE("a stream that was removed while a node was away is dropped by the nod
   WorldDriver net;
   const StreamId gone = test::stream_key(9).stream_id();
   net.hello(10, static_cast<Roles>(Role::viewer), 6,
-            {World::Held{gone, 7, {UpstreamLink{TrackId{1}, StripeIndex{0}, node_id(2)}}, {}}})
+            {World::Held{gone, 7, {UpstreamLink{TrackId{1}, StripeIndex{0}, node_id(2)}}, {}, {}}})
       .value();
   REQUIRE(net.world.stream(gone) != nullptr);
   net.drain();

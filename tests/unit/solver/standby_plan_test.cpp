@@ -168,6 +168,23 @@ void check_sessions(const Net& net) {
   }
 }
 
+/// What a peer would get to carry when one parent dies, in all trees together.
+void check_rooms(const Net& net, unsigned stripes) {
+  std::map<std::pair<NodeId, NodeId>, std::uint64_t> together_bps;  // (parent, standby)
+  for (unsigned stripe = 0; stripe < stripes; ++stripe) {
+    const Tree tree = tree_of(net.upstream, stripe);
+    for (const auto& [node, standby] : tree_of(net.present, stripe)) {
+      together_bps[{tree.at(node), standby}] += kRateBps;
+    }
+  }
+  for (const auto& [pair, bps] : together_bps) {
+    if (pair.second == net.input.gateway) continue;
+    const auto standby = std::find_if(net.input.nodes.begin(), net.input.nodes.end(),
+                                      [&](const auto& node) { return node.id == pair.second; });
+    REQUIRE(bps <= standby->spare_bps);
+  }
+}
+
 /// When `dead` is gone, its children hang on their standbys or on nothing.
 Tree after_death(const Tree& tree, const Tree& standbys, const NodeId& dead) {
   Tree out = tree;
@@ -249,6 +266,22 @@ TEST_CASE("a peer needs uplink for one copy more, a session left and no quaranti
   CHECK(net.standby_of(3) == kGateway);
 }
 
+TEST_CASE("the gateway's last place is for the node that has nobody else") {
+  // given a gateway with one place left; 2 hangs on 1, which everybody passes; 3 and 4 do not need
+  // it
+  Net net{5};
+  net.hang(1, kGateway);
+  net.hang(4, 1);
+  net.hang(3, 4);
+  net.hang(2, 1);
+  net[kGateway].children_left = 1;
+  net[4].can_serve = false;
+  net.input.avoid.emplace_back(node_id(4), node_id(kGateway));
+  net.plan();
+  CHECK(net.standby_of(2) == kGateway);
+  CHECK((net.standby_of(3) == 1 || net.standby_of(3) == 2));
+}
+
 TEST_CASE("siblings are spread over the peers that have room") {
   // given 8 children of node 1, and 8 peers with room for one copy each elsewhere
   Net net{18, 1};
@@ -323,6 +356,7 @@ TEST_CASE("random forests: every rule holds, and no single death makes a loop") 
     Net net = random_net(seed, 40, stripes);
     net.plan();
     check_sessions(net);
+    check_rooms(net, stripes);
     for (unsigned stripe = 0; stripe < stripes; ++stripe) {
       const Tree tree = tree_of(net.upstream, stripe);
       const Tree standbys = tree_of(net.present, stripe);
