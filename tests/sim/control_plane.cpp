@@ -255,6 +255,7 @@ void ControlPlane::on_action(NodeIndex node, const relay::Relay::Action& action)
     failure.parent = lost->parent;
     failure.reason = to_reason(lost->reason);
     failure.revision = lost->revision;
+    failure.promoted_to = lost->promoted;
     up(node, [id = net_.id(node), failure](orch::World& world, orch::WorldNow now) {
       world.on_link_failure(id, failure, now);
     });
@@ -314,6 +315,8 @@ std::vector<orch::World::Held> ControlPlane::held(NodeIndex node) const {
       link.track = stripe.track;
       link.stripe = stripe.stripe;
       link.parent = *stripe.parent;
+      if (!stripe.standby) continue;
+      one.standby.push_back({stripe.track, stripe.stripe, *stripe.standby});
     }
   }
   return all;
@@ -442,6 +445,12 @@ void ControlPlane::push(orch::World::PushAssignment output) {
   for (const orch::UpstreamLink& link : issued.target.upstream) {
     made.upstream.push_back({link.track, link.stripe, link.parent, relay::UpstreamRole::primary});
   }
+  for (const orch::UpstreamLink& link : issued.target.standby) {
+    made.upstream.push_back({link.track, link.stripe, link.parent, relay::UpstreamRole::standby});
+  }
+  made.rescue.gateways = issued.target.rescue.gateways;
+  made.rescue.share_permille = issued.target.rescue.share_permille;
+  made.rescue.audience = issued.target.rescue.audience;
   for (const orch::DownstreamLink& link : issued.target.downstream) {
     made.downstream.push_back({link.track, link.stripe, link.child});
   }
