@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <utility>
 
 namespace tayga {
 namespace {
@@ -44,11 +45,18 @@ void RelayHistograms::on_repaired(const relay::Relay::Repaired& repaired,
 }
 
 void RelayHistograms::sample_lateness(const std::vector<relay::StripeStatus>& stripes) {
+  decltype(sampled_) sampled;
   for (const relay::StripeStatus& stripe : stripes) {
     // The publisher's own stripes, and those that nothing came for.
     if (!stripe.parent || stripe.lateness == Duration::zero()) continue;
-    lateness_.observe(stripe.lateness);
+    const auto key = std::tuple{stripe.stream, stripe.track, stripe.stripe};
+    sampled[key] = stripe.next_seq;
+    const auto before = sampled_.find(key);
+    if (before == sampled_.end() || before->second != stripe.next_seq) {
+      lateness_.observe(stripe.lateness);
+    }
   }
+  sampled_ = std::move(sampled);
 }
 
 RelayHistograms::Distribution RelayHistograms::repair_gap() const {

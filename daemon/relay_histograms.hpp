@@ -5,7 +5,9 @@
 #include "daemon/core/relay.hpp"
 
 #include <cstdint>
+#include <map>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 namespace tayga {
@@ -19,7 +21,8 @@ class RelayHistograms {
   void on_suspected(const relay::Relay::Suspected& suspected);
   /// One repair each: stripes of a track that moved together.
   void on_repaired(const relay::Relay::Repaired& repaired, std::string_view stream_name);
-  /// What each stripe's newest slice shows. About once a second: between, they change little.
+  /// What each stripe's newest slice shows, where one came since the last call. About once a
+  /// second: between, they change little.
   void sample_lateness(const std::vector<relay::StripeStatus>& stripes);
 
   struct Distribution {
@@ -36,6 +39,7 @@ class RelayHistograms {
   metrics::Histogram& detection_;
   metrics::Histogram& lateness_;
   Duration repair_gap_max_{0};
+  std::map<std::tuple<StreamId, TrackId, StripeIndex>, SliceSeq> sampled_;  ///< next of each stripe
 };
 
 }  // namespace tayga

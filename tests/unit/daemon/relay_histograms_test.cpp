@@ -75,3 +75,18 @@ TEST_CASE("silence until suspicion and the lateness of fed stripes are measured"
   CHECK_THAT(text, test::contains("tayga_slice_lateness_seconds_bucket{le=\"0.05\"} 0\n"));
   CHECK_THAT(text, test::contains("tayga_slice_lateness_seconds_count 1\n"));
 }
+
+TEST_CASE("a stripe that nothing came for since the last sample is not counted again") {
+  metrics::Registry registry;
+  RelayHistograms histograms{registry};
+  relay::StripeStatus stripe{};
+  stripe.parent = NodeId{};
+  stripe.lateness = 6s;
+  stripe.next_seq = SliceSeq{4};
+  histograms.sample_lateness({stripe});
+  histograms.sample_lateness({stripe});
+  CHECK_THAT(registry.expose(), test::contains("tayga_slice_lateness_seconds_count 1\n"));
+  stripe.next_seq = SliceSeq{5};
+  histograms.sample_lateness({stripe});
+  CHECK_THAT(registry.expose(), test::contains("tayga_slice_lateness_seconds_count 2\n"));
+}
