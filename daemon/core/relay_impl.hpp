@@ -156,6 +156,8 @@ class Relay::Impl {
   void send_subscribe(StreamState& stream, TrackState& track, UpLink& link, StripeMask stripes,
                       SubscribeMode mode, Now now);
 
+  std::optional<SliceSeq> start_of(TrackState& track, StripeIndex stripe, const UpLink& link);
+  StripeMask owed(TrackState& track, StripeMask surplus, Now now);
   void drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now);
   void update_orphans(const StreamState& stream, TrackState& track, Now now);
   void tell_gaps(TrackState& track, Now now);

@@ -6,7 +6,9 @@
 namespace tayga::relay {
 namespace {
 
-constexpr Duration kBreakAfter = 1s;          ///< the old parent goes even if the new one is silent
+constexpr Duration kBreakAfter = 1s;   ///< the old parent goes even if the new one is silent
+constexpr Duration kHandoverMax = 2s;  ///< the old parent has this long to send the rest
+constexpr Duration kHandoverLook = 20ms;
 constexpr Duration kRetiredGrace = 2s;        ///< frames of an ended subscription may arrive
 constexpr Duration kAllocationRetry = 250ms;  ///< none is valid yet: look again
 constexpr Duration kGapAfter = 100ms;         ///< an orphaned stripe is told to children
@@ -155,6 +157,20 @@ void Relay::Impl::subscribe_missing(StreamState& stream, TrackState& track, UpLi
   if (standby != 0) send_subscribe(stream, track, link, standby, SubscribeMode::standby, now);
 }
 
+/// Where a new parent begins: at what is missing, or, while the old one goes on sending, behind
+/// what has begun to come from it.
+std::optional<SliceSeq> Relay::Impl::start_of(TrackState& track, StripeIndex stripe,
+                                              const UpLink& link) {
+  StripeState& state = track.stripes[stripe.value()];
+  state.handover.reset();
+  for (const auto& other : track.links) {
+    const Peer& peer = *other->peer;
+    if (other.get() == &link || (other->sent & other->confirmed & to_mask(stripe)) == 0) continue;
+    if (peer.up() && !peer.suspected) state.handover = state.repair.frontier();
+  }
+  return state.handover ? state.handover : state.repair.first_missing(track.window);
+}
+
 void Relay::Impl::send_subscribe(StreamState& stream, TrackState& track, UpLink& link,
                                  StripeMask stripes, SubscribeMode mode, Now now) {
   Subscribe message;
@@ -169,7 +185,7 @@ void Relay::Impl::send_subscribe(StreamState& stream, TrackState& track, UpLink&
   for (std::size_t i = 0; i < track.stripes.size(); ++i) {
     const StripeIndex stripe{static_cast<std::uint8_t>(i)};
     if ((fresh & to_mask(stripe)) == 0) continue;
-    const auto start = track.stripes[i].repair.first_missing(track.window);
+    const auto start = start_of(track, stripe, link);
     if (start && track.epoch) {
       message.starts.push_back({stripe, *start});
     } else {
@@ -194,6 +210,29 @@ void Relay::Impl::send_subscribe(StreamState& stream, TrackState& track, UpLink&
   send(*link.peer, std::move(message));
 }
 
+/// Stripes of which the parent that is left still owes what the next one was not asked for.
+StripeMask Relay::Impl::owed(TrackState& track, StripeMask surplus, Now now) {
+  StripeMask owed = 0;
+  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+    StripeState& stripe = track.stripes[i];
+    const StripeMask bit = StripeMask{1} << i;
+    if ((surplus & bit) == 0 || !stripe.handover) continue;
+    TimePoint asked{};
+    for (const auto& link : track.links) {
+      if ((link->wanted & bit) != 0) asked = link->subscribed_at;
+    }
+    const auto missing = stripe.repair.first_missing(track.window);
+    const bool is_whole = !missing || *missing >= *stripe.handover;
+    if (is_whole || now.mono >= asked + kHandoverMax) {
+      stripe.handover.reset();
+      continue;
+    }
+    owed |= bit;
+    wake_at(now.mono + kHandoverLook);
+  }
+  return owed;
+}
+
 /// Ends what this link sends and nobody wants from it any more: at once when nobody else shall send
 /// it, else when the new parent confirmed or had its time.
 void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now) {
@@ -208,6 +247,7 @@ void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& l
     keep |= unconfirmed;
     wake_at(other->subscribed_at + kBreakAfter);
   }
+  if (link.peer->up() && !link.peer->suspected) keep |= owed(track, surplus, now);
   const StripeMask standby =
       link.sent_standby & ~(link.wanted_standby | link.wanted_rescue | link.wanted);
   const StripeMask drop = (surplus & ~keep) | standby;

@@ -10,8 +10,9 @@ namespace {
 constexpr Duration kRepairTick = 50ms;  ///< while something may be missing
 constexpr Duration kHoleOpen = 60ms;    ///< at the first hop; each further one waits as long again
 constexpr unsigned kHoleHopsMax = 4;
-constexpr Duration kGiveUpMin = 1s;    ///< after its deadline a slice is of no use any more
-constexpr Duration kRescueKept = 10s;  ///< a gateway's session after its last use
+constexpr Duration kCatchUpStart = 150ms;  ///< until a new parent's first slices are here
+constexpr Duration kGiveUpMin = 1s;        ///< after its deadline a slice is of no use any more
+constexpr Duration kRescueKept = 10s;      ///< a gateway's session after its last use
 constexpr Duration kPressedSpan = 2s;
 constexpr std::size_t kFetchRangesMax = 64;
 constexpr std::size_t kOriginRequestsMax = 8;
@@ -156,6 +157,9 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
   for (const auto& link : track.links) {
     const StripeMask bit = StripeMask{1} << (hole.seq.value() % track.stripes.size());
     if ((link->wanted & link->gap & bit) != 0) slice.held = true;
+    // A new parent was asked for it.
+    if ((link->wanted & link->sent & bit) == 0) continue;
+    slice.touched = std::max(slice.touched, link->subscribed_at + kCatchUpStart);
   }
   return slice;
 }

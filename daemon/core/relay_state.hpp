@@ -117,6 +117,8 @@ struct StripeState {
   Duration lateness_jitter{0};  ///< smoothed
   unsigned hops = 0;            ///< to the gateway, as the parent says
   std::optional<Mending> mending;
+  /// The next parent was asked from here on; what is missing below is the old one's to send.
+  std::optional<SliceSeq> handover;
 };
 
 /// A child's entry in a track's fan-out: the mask is here so that others cost one comparison.

@@ -45,6 +45,11 @@ std::optional<SliceSeq> StripeRepair::first_missing(const SliceWindow& window) c
   return seq <= *highest_ ? align(highest_->next()) : seq;
 }
 
+std::optional<SliceSeq> StripeRepair::frontier() const {
+  if (!from_ || !highest_) return std::nullopt;
+  return align(highest_->next());
+}
+
 void StripeRepair::collect(const SliceWindow& window, TimePoint now, std::vector<Hole>& holes) {
   if (!from_ || !highest_ || now - *first_header_ < kJoinSettleTime) return;
   const SliceSeq told{

@@ -41,6 +41,8 @@ class StripeRepair {
   /// Where a new parent shall start: the first slice that is missing; nullopt before the first
   /// join.
   [[nodiscard]] std::optional<SliceSeq> first_missing(const SliceWindow& window) const;
+  /// One past what has begun to come; nullopt before the first join.
+  [[nodiscard]] std::optional<SliceSeq> frontier() const;
   struct Hole {
     SliceSeq seq;
     bool proven = false;  ///< a later slice of the stripe came
