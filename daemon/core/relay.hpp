@@ -31,7 +31,7 @@ struct RelayLimits {
   std::size_t children_max = 256;  ///< peers with a subscription
   std::size_t streams_max = 64;
   std::size_t tracks_per_stream_max = 16;
-  Duration head_interval = 30ms;        ///< a beat at least this often to every active child
+  Duration head_interval = 25ms;        ///< a beat at least this often to every active child
   Duration standby_interval = 200ms;    ///< the same to a child that only stands by
   Duration parent_silence_max = 2s;     ///< no chunk and no head: the session is closed
   Duration pending_subscribe_max = 2s;  ///< a child may know its assignment before us

@@ -151,8 +151,10 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
   } else if (!slices.empty()) {
     published = std::prev(above)->second->header.publisher_time;
   }
-  slice.expected =
-      to_mono(published + stripe.usual_lateness + stripe.lateness_jitter * 4, now) + kRepairTick;
+  // A parent that falls behind bit by bit makes lateness usual: to a point.
+  const Duration usual = std::min<Duration>(stripe.usual_lateness + stripe.lateness_jitter * 4,
+                                            stream.descriptor.playout_window * 2 / 5);
+  slice.expected = to_mono(published + usual, now) + kRepairTick;
   slice.deadline = to_mono(published + stream.descriptor.playout_window, now);
   for (const auto& link : track.links) {
     const StripeMask bit = StripeMask{1} << (hole.seq.value() % track.stripes.size());

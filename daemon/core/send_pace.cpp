@@ -17,7 +17,7 @@ std::size_t to_index(std::int64_t cell, std::size_t count) noexcept {
 }  // namespace
 
 std::int64_t SendPace::window_max() const noexcept {
-  return static_cast<std::int64_t>(rate_ + rate_ / 125);
+  return static_cast<std::int64_t>(rate_ + rate_ / 200);
 }
 
 std::int64_t SendPace::credit_max() const noexcept {
@@ -26,14 +26,18 @@ std::int64_t SendPace::credit_max() const noexcept {
   return std::max(static_cast<std::int64_t>(rate_) * kept.count(), kMicro);
 }
 
-void SendPace::set_rate(std::uint64_t bytes_per_s, TimePoint now) noexcept {
+void SendPace::set_rate(std::uint64_t bytes_per_s, TimePoint now) {
   if (bytes_per_s == rate_) return;
-  advance(now);
-  const std::uint64_t former = std::exchange(rate_, bytes_per_s);
-  if (former == 0 || rate_ == 0) {
+  if (bytes_per_s == 0 || rate_ == 0) {
+    rate_ = bytes_per_s;
+    cells_.assign(limited() ? kCells : 0, 0);
+    sum_ = 0;
     credit_ = 0;
+    credited_at_ = now;
     return;
   }
+  advance(now);
+  const std::uint64_t former = std::exchange(rate_, bytes_per_s);
   const double scale = static_cast<double>(rate_) / static_cast<double>(former);
   sum_ = 0;
   for (std::int64_t& cell : cells_) {

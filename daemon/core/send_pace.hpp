@@ -2,13 +2,13 @@
 
 #include "common/base/time.hpp"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace tayga::relay {
 
-/// Holds what is sent to a rate: in no second more than the rate and 0.8 percent, and evenly
+/// Holds what is sent to a rate: in no second more than the rate and half a percent, and evenly
 /// within it, so that neither a burst nor a late timer breaks a second.
 ///
 /// Two rules at once. Credit comes back steadily; while somebody waits up to kLateMax of it is
@@ -18,13 +18,13 @@ namespace tayga::relay {
 class SendPace {
  public:
   static constexpr Duration kWindow = 1s;
-  static constexpr Duration kCell = 5ms;
+  static constexpr Duration kCell = 2ms;
   static constexpr Duration kLateMax = 50ms;  ///< of the rate
   static constexpr Duration kIdleMax = 3ms;
 
   /// 0 = no limit. The last second is scaled with the rate, so that a lower one takes hold at once
   /// and does not silence its sender until the past is forgotten.
-  void set_rate(std::uint64_t bytes_per_s, TimePoint now) noexcept;
+  void set_rate(std::uint64_t bytes_per_s, TimePoint now);
   [[nodiscard]] bool limited() const noexcept { return rate_ != 0; }
   [[nodiscard]] std::uint64_t bytes_per_s() const noexcept { return rate_; }
 
@@ -49,9 +49,9 @@ class SendPace {
   bool refused_ = false;     // somebody waits
   std::int64_t credit_ = 0;  // in millionths of a byte; negative = a frame larger than it was due
   TimePoint credited_at_{};
-  std::array<std::int64_t, kCells> cells_{};
-  std::int64_t sum_ = 0;   // of cells_
-  std::int64_t cell_ = 0;  // number of the newest one, since the timeline's start
+  std::vector<std::int64_t> cells_;  // kCells where there is a limit, else none
+  std::int64_t sum_ = 0;             // of cells_
+  std::int64_t cell_ = 0;            // number of the newest one, since the timeline's start
 };
 
 }  // namespace tayga::relay
