@@ -55,6 +55,7 @@ class StandbyPlanner {
       const NodeIndex to = find(parent);
       if (from != kNoNode && to != kNoNode) avoided_.insert(pair_key(from, to));
     }
+    stands_by_.assign(input.nodes.size(), false);
     gateway_ = find(input.gateway);
     if (gateway_ != kNoNode) place(upstream);
   }
@@ -92,6 +93,7 @@ class StandbyPlanner {
   void place(const LinkPlan& upstream) {
     using Key = std::pair<TrackId, StripeIndex>;
     std::map<Key, std::vector<std::pair<NodeIndex, NodeIndex>>> trees;
+    sessions_.reserve(4 * upstream.size());
     for (const auto& [id, links] : upstream) {
       const NodeIndex child = find(id);
       if (child == kNoNode) continue;
@@ -102,6 +104,7 @@ class StandbyPlanner {
         sessions_.insert(pair_key(parent, child));
       }
     }
+    siblings_bps_.reserve(sessions_.size());
     const std::size_t nodes = input_.nodes.size();
     for (const auto& [key, links] : trees) {
       const auto rate = input_.rate_bps.find(key.first);
@@ -145,25 +148,27 @@ class StandbyPlanner {
     return candidate != node && candidate != placing.tree.parent(node) &&
            placing.tree.is_attached(candidate) && input_.nodes[candidate].can_serve &&
            (sessions_left_[candidate] > 0 || has_session(candidate, node)) &&
-           !avoided_.contains(pair_key(node, candidate));
+           (avoided_.empty() || !avoided_.contains(pair_key(node, candidate)));
   }
 
   /// Should the node's parent die, all its children turn to their standbys in the same moment.
   [[nodiscard]] bool has_room(const Placing& placing, NodeIndex node, NodeIndex candidate) const {
-    return spare_bps_[candidate] >= static_cast<std::int64_t>(placing.rate_bps) +
-                                        siblings_bps(placing.tree.parent(node), candidate);
+    const auto rate_bps = static_cast<std::int64_t>(placing.rate_bps);
+    if (left_bps_[candidate] >= rate_bps) return true;  // for all it stands by for
+    return spare_bps_[candidate] >= rate_bps + siblings_bps(placing.tree.parent(node), candidate);
   }
 
   [[nodiscard]] std::int64_t siblings_bps(NodeIndex parent, NodeIndex standby) const {
+    if (!stands_by_[standby]) return 0;
     const auto it = siblings_bps_.find(pair_key(parent, standby));
     return it == siblings_bps_.end() ? 0 : it->second;
   }
 
   [[nodiscard]] bool is_peer(const Placing& placing, NodeIndex node, NodeIndex candidate,
                              NodeIndex top) const {
-    return candidate != gateway_ && may_stand_by(placing, node, candidate) &&
-           has_room(placing, node, candidate) && !placing.tree.passes(candidate, top) &&
-           !closes_circle(placing, node, candidate);
+    return candidate != gateway_ && placing.tree.is_attached(candidate) &&
+           !placing.tree.passes(candidate, top) && may_stand_by(placing, node, candidate) &&
+           has_room(placing, node, candidate) && !closes_circle(placing, node, candidate);
   }
 
   // ---- what is there ----
@@ -202,6 +207,7 @@ class StandbyPlanner {
   void take(Placing& placing, NodeIndex node, NodeIndex standby) {
     placing.standby[node] = standby;
     const auto rate_bps = static_cast<std::int64_t>(placing.rate_bps);
+    stands_by_[standby] = true;
     siblings_bps_[pair_key(placing.tree.parent(node), standby)] += rate_bps;
     left_bps_[standby] -= rate_bps;
     if (sessions_.insert(pair_key(standby, node)).second) --sessions_left_[standby];
@@ -354,6 +360,7 @@ class StandbyPlanner {
   NodeIndex gateway_ = kNoNode;
   std::vector<std::int64_t> spare_bps_;
   std::vector<std::int64_t> left_bps_;  ///< less what the node stands by for; below 0: too much
+  std::vector<bool> stands_by_;         ///< for anybody in this stream
   std::vector<std::uint32_t> sessions_left_;
   std::unordered_set<std::uint64_t> sessions_;  ///< (parent, child), planned or standing by
   std::unordered_set<std::uint64_t> avoided_;   ///< (child, parent)
