@@ -18,6 +18,7 @@
 #include "daemon/daemon_metrics.hpp"
 #include "daemon/healing.hpp"
 #include "daemon/ingest/ingest_handler.hpp"
+#include "daemon/limits_status.hpp"
 #include "daemon/node_options.hpp"
 #include "daemon/peers/relay_driver.hpp"
 #include "daemon/playback/player_handler.hpp"
@@ -26,6 +27,8 @@
 #include "daemon/status.hpp"
 #include "daemon/stream_hub.hpp"
 #include "daemon/telemetry.hpp"
+#include "daemon/upload.hpp"
+#include "daemon/upload_month_file.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -45,6 +48,7 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr Duration kShutdownGrace = 1s;  ///< for children to move to other parents
+constexpr Duration kPausedGrace = 5s;    ///< for children to move while nothing is sent
 constexpr Duration kReceiptGrace = 3s;   ///< for the last receipts to be settled
 constexpr Duration kHttpDrain = 500ms;
 /// The orchestrator says what it offers right behind its welcome, without a word that it is all.
@@ -92,6 +96,14 @@ std::unique_ptr<ingest::ObjectJournal> open_journal(const std::filesystem::path&
                                journal.error().message() + "; set another with journal.path");
   }
   return std::move(*journal);
+}
+
+std::optional<relay::MonthRecord> open_upload_month(const std::filesystem::path& state_dir) {
+  auto stored = load_upload_month(upload_month_path(state_dir));
+  if (auto* error = std::get_if<UploadMonthError>(&stored)) {
+    fail(ExitCode::failed, std::move(error->message));
+  }
+  return std::get<std::optional<relay::MonthRecord>>(stored);
 }
 
 /// Sessions need descriptors: the soft limit may be raised to the hard one by anybody.
@@ -142,6 +154,8 @@ class App::Impl final : public control::ControlEvents, public peers::RelayEvents
                                    http::ResponseWriter& answer);
   async::Task<admin::Answer> handle_admin(std::string command, boost::json::object args);
   [[nodiscard]] DaemonFacts facts() const;
+  [[nodiscard]] control::NodeProfile profile() const;
+  void watch_upload(TimePoint now);
   async::Task<void> run_telemetry();
   async::Task<void> run_until_signal();
   async::Task<void> shut_down();
@@ -153,6 +167,7 @@ class App::Impl final : public control::ControlEvents, public peers::RelayEvents
   asio::io_context io_{1};
   std::unique_ptr<ingest::ObjectJournal> journal_;
   relay::Relay relay_;
+  Upload upload_;
   transport::workers::WorkerPool workers_;
   peers::PeerTransport transport_;
   peers::RelayDriver driver_;
@@ -173,6 +188,7 @@ class App::Impl final : public control::ControlEvents, public peers::RelayEvents
   transport::Endpoint peers_endpoint_;
   std::vector<transport::Endpoint> advertised_;
   bool serves_players_ = false;
+  bool upload_paused_ = false;
   async::TaskGroup tasks_;
 };
 
@@ -181,10 +197,13 @@ App::Impl::Impl(DaemonConfig config)
       identity_{load_identity(config_.state_dir)},
       journal_{open_journal(config_.journal_path)},
       relay_{identity_, relay_limits(config_), Duration{10min}},
+      upload_{io_.get_executor(), config_.upload, open_upload_month(config_.state_dir),
+              config_.state_dir},
       workers_{io_.get_executor(), peers::worker_count(config_.peers_workers)},
       transport_{peers::make_peer_transport(workers_, identity_, transport_options(config_))},
       driver_{io_.get_executor(), relay_, *transport_.transport, *this,
-              peers::RelayDriver::Options{.self = identity_.node_id(), .software = kSoftware}},
+              peers::RelayDriver::Options{
+                  .self = identity_.node_id(), .software = kSoftware, .upload = &upload_.gate()}},
       healing_{io_.get_executor(), driver_, relay_, metrics_},
       control_{io_.get_executor(), identity_,
                control::ControlOptions{.join = config_.join,
@@ -220,10 +239,13 @@ App::Impl::Impl(DaemonConfig config)
 void App::Impl::run() {
   raise_file_limit();
   if (auto problem = receipts_.open(config_.state_dir)) fail(ExitCode::failed, *problem);
+  upload_.start();  // alone here: the receipts' log is locked
+  upload_paused_ = config_.upload.metered;
   listen_all();
-  register_daemon_metrics(metrics_, {relay_, driver_, transport_.exchange.get(), control_,
-                                     player_server_, ingest_ ? &*ingest_ : nullptr});
-  control_.set_profile(profile_of(config_, advertised_));
+  register_daemon_metrics(metrics_,
+                          {relay_, driver_, transport_.exchange.get(), control_, player_server_,
+                           upload_.budget(), ingest_ ? &*ingest_ : nullptr});
+  control_.set_profile(profile());
   control_.start();
   log::info("taygad is up", log::field("node", [&] { return to_string(identity_.node_id()); }),
             log::field("peers", [&] { return transport::to_string(peers_endpoint_); }),
@@ -395,6 +417,10 @@ async::Task<admin::Answer> App::Impl::handle_admin(std::string command, boost::j
   }
   if (command == "streams")
     co_return boost::json::value(streams_json(relay_, healing_.histograms(), async::Clock::now()));
+  if (command == "limits") {
+    co_return boost::json::value(
+        limits_json(upload_.budget(), upload_paused_, async::Clock::now()));
+  }
   co_return admin::Failure{"unknown_command", "taygad knows no command '" + command + "'"};
 }
 
@@ -423,12 +449,31 @@ DaemonFacts App::Impl::facts() const {
 
 // ---- running ------------------------------------------------------------------------------------
 
+control::NodeProfile App::Impl::profile() const {
+  control::NodeProfile profile = profile_of(config_, advertised_);
+  if (upload_paused_) profile.children_max = 0;
+  return profile;
+}
+
+/// Who may get nothing for a while must not be left to find out: the orchestrator plans no children
+/// here until it is over, and those that are here are told to go.
+void App::Impl::watch_upload(TimePoint now) {
+  const bool paused = upload_.is_paused(now);
+  if (paused == upload_paused_) return;
+  upload_paused_ = paused;
+  log::info(paused ? "nothing is sent to others for now; see taygactl limits"
+                   : "sending to others again");
+  if (paused) driver_.send_children_away(kPausedGrace);
+  control_.set_profile(profile());
+}
+
 async::Task<void> App::Impl::run_telemetry() {
   for (;;) {
     const error_code ended = co_await async::sleep_for(telemetry_interval_);
     if (ended) co_return;
     const TimePoint now = async::Clock::now();
     hub_.drop_unplayed(now);
+    watch_upload(now);
     healing_.sample();
     if (!control_.connected()) continue;
     if (publishing_ && now - connected_at_ > kOffersSettle) publishing_->pool().set_offers_known();
@@ -458,6 +503,7 @@ async::Task<void> App::Impl::shut_down() {
   co_await metrics_server_.stop();
   tasks_.cancel();
   co_await tasks_.join();
+  upload_.close();
   receipts_.close();
 }
 

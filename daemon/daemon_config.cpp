@@ -2,6 +2,7 @@
 
 #include "common/config/reader.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -14,6 +15,10 @@ namespace {
 constexpr char kDefaultConfig[] = "/etc/tayga/taygad.toml";
 constexpr std::uint64_t kConfigSizeMax = 1024 * 1024;
 constexpr std::int64_t kWorkersMax = 64;
+constexpr std::uint64_t kRateMaxBps = 1'000'000'000'000;
+constexpr std::uint64_t kRateMinBps = 64'000;  ///< a chunk in half a second
+constexpr std::uint64_t kMonthlyMin = 100'000'000;
+constexpr std::size_t kScheduleWindowsMax = 64;
 
 struct FileText {
   std::string text;
@@ -93,8 +98,53 @@ void read_peers(config::Section section, DaemonConfig& out) {
       static_cast<unsigned>(section.integer("workers", 0, {.min = 0, .max = kWorkersMax}));
 }
 
+/// What is declared stays below the cap by what framing, encryption and control frames take, or the
+/// orchestrator would plan more media than may leave.
+std::uint64_t declared_bps(std::uint64_t uplink_bps, std::uint64_t cap_bps) {
+  if (cap_bps == 0) return uplink_bps;
+  const std::uint64_t for_media_bps = cap_bps - cap_bps / 10;
+  return uplink_bps == 0 ? for_media_bps : std::min(uplink_bps, for_media_bps);
+}
+
+void read_schedule(config::Section& section, relay::UploadSchedule& out) {
+  const std::vector<std::string> windows = section.strings("schedule");
+  if (windows.size() > kScheduleWindowsMax) {
+    section.reject("schedule", "name at most " + std::to_string(kScheduleWindowsMax) + " windows");
+    return;
+  }
+  for (const std::string& window : windows) {
+    if (out.add(window)) continue;
+    section.reject("schedule", "\"" + window +
+                                   "\" is no window; write days and hours, such as \"mon-fri "
+                                   "22:00-07:00\" or \"sat,sun 00:00-24:00\"");
+  }
+}
+
+void read_upload(config::Section& section, DaemonConfig& out) {
+  relay::UploadLimits& upload = out.upload;
+  const config::Range<std::uint64_t> rates{0, kRateMaxBps};
+  const auto rate = [&](std::string_view key) {
+    const std::uint64_t bps = section.rate_bps(key, 0, rates);
+    if (bps == 0 || bps >= kRateMinBps) return bps;
+    section.reject(key, "write at least \"64kbit\", or 0 for no limit");
+    return std::uint64_t{0};
+  };
+  upload.rate_bps = rate("upload");
+  upload.session_bps = rate("upload_per_peer");
+  out.upload_bps = declared_bps(section.rate_bps("uplink", 0, rates), upload.rate_bps);
+  upload.uplink_bps = out.upload_bps;
+  upload.monthly_bytes = section.size_bytes("monthly_upload", 0);
+  if (upload.monthly_bytes != 0 && upload.monthly_bytes < kMonthlyMin) {
+    section.reject("monthly_upload", "write at least \"100M\", or 0 for no limit");
+  }
+  upload.reset_day =
+      static_cast<unsigned>(section.integer("monthly_reset_day", 1, {.min = 1, .max = 31}));
+  read_schedule(section, upload.schedule);
+  upload.metered = section.boolean("metered", false);
+}
+
 void read_limits(config::Section section, DaemonConfig& out) {
-  out.upload_bps = section.rate_bps("upload", 0);
+  read_upload(section, out);
   out.children_max =
       static_cast<std::uint32_t>(section.integer("children", 64, {.min = 0, .max = 256}));
   out.cache_bytes =

@@ -4,6 +4,7 @@
 #include "common/log/log.hpp"
 #include "common/transport/session.hpp"
 #include "daemon/control/join_url.hpp"
+#include "daemon/core/upload_budget.hpp"
 #include "daemon/peers/peer_transport.hpp"
 
 #include <cstdint>
@@ -31,6 +32,7 @@ struct DaemonConfig {
   unsigned peers_workers = 0;  ///< threads for sessions, the main one included; 0 = by the cores
 
   std::uint64_t upload_bps = 0;  ///< declared uplink for others; 0 = unknown
+  relay::UploadLimits upload;    ///< never exceeded
   std::uint32_t children_max = 64;
   std::uint64_t cache_bytes = 256 * 1000 * 1000;
   Duration cache_age = 30s;

@@ -1,5 +1,6 @@
 #include "daemon/daemon_metrics.hpp"
 
+#include "common/async/clock.hpp"
 #include "daemon/telemetry.hpp"
 
 #include <algorithm>
@@ -151,6 +152,29 @@ void register_ingest(metrics::Registry& registry, const ingest::IngestHandler& i
                             [&ingest] { return ingest.counters().wrong_keys; });
 }
 
+void register_upload(metrics::Registry& registry, const relay::UploadBudget& upload) {
+  const auto counters = [&upload] { return upload.counters(async::Clock::now()); };
+  registry.counter_callback("tayga_upload_granted_bytes_total",
+                            "Media that the upload budget let pass, at the socket.",
+                            [counters] { return counters().media_bytes; });
+  registry.counter_callback("tayga_upload_control_bytes_total",
+                            "Control frames that were charged to the upload budget.",
+                            [counters] { return counters().control_bytes; });
+  registry.counter_callback("tayga_upload_blocked_seconds_total",
+                            "Time in which at least one session waited for the upload budget.",
+                            [counters] {
+                              const Duration blocked = counters().blocked;
+                              return static_cast<std::uint64_t>(blocked / Duration{1s});
+                            });
+  registry.gauge_callback("tayga_upload_limit_bps", "Upload cap in force; 0 = none.",
+                          [&upload] { return static_cast<double>(upload.rate_bps()); });
+  registry.gauge_callback("tayga_upload_month_bytes", "Sent in the month that is counted.",
+                          [&upload] { return static_cast<double>(upload.month().used_bytes()); });
+  if (upload.month().quota_bytes() == 0) return;
+  registry.gauge_callback("tayga_upload_quota_left_bytes", "Left for media in this month.",
+                          [&upload] { return static_cast<double>(upload.month().left_bytes()); });
+}
+
 }  // namespace
 
 void register_daemon_metrics(metrics::Registry& registry, MetricSources sources) {
@@ -159,6 +183,7 @@ void register_daemon_metrics(metrics::Registry& registry, MetricSources sources)
   register_healing(registry, sources);
   register_playout(registry, sources);
   register_receipts(registry, sources);
+  register_upload(registry, sources.upload);
   if (sources.ingest) register_ingest(registry, *sources.ingest);
   registry.gauge_callback("tayga_control_connected",
                           "1 while the session with the orchestrator is up.",

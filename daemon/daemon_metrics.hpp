@@ -5,6 +5,7 @@
 #include "common/transport/workers/datagram_exchange.hpp"
 #include "daemon/control/control_client.hpp"
 #include "daemon/core/relay.hpp"
+#include "daemon/core/upload_budget.hpp"
 #include "daemon/ingest/ingest_handler.hpp"
 #include "daemon/peers/relay_driver.hpp"
 
@@ -16,6 +17,7 @@ struct MetricSources {
   const transport::workers::DatagramExchange* exchange;  ///< nullptr: no QUIC, or one worker
   const control::ControlClient& control;
   const http::Server& player_server;
+  const relay::UploadBudget& upload;
   const ingest::IngestHandler* ingest;  ///< nullptr: not a gateway
 };
 

@@ -5,10 +5,16 @@
 #include <utility>
 
 namespace tayga {
+namespace {
+
+constexpr Duration kCappedFlushDelay = 4ms;  ///< 0.4 % of a second
+
+}  // namespace
 
 peers::PeerTransportOptions transport_options(const DaemonConfig& config) {
   peers::PeerTransportOptions options;
   options.mode = config.peers_transport;
+  if (config.upload.rate_bps != 0) options.flush_delay_max = kCappedFlushDelay;
   options.sessions_max = std::max<std::size_t>(config.children_max + 64U, 128);
   return options;
 }

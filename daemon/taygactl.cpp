@@ -110,6 +110,41 @@ void print_peers(const json::object& answer) {
   }
 }
 
+std::string limit_of(std::uint64_t bps) {
+  return bps == 0 ? "no limit" : tayga::format_rate(bps);
+}
+
+void print_limits(const json::object& limits) {
+  const std::string reason = text_of(limits.at("reason"));
+  row("sending", reason.empty() ? "allowed" : reason);
+  if (limits.at("children_sent_away").as_bool()) {
+    row("children", "none: the orchestrator was told to plan none here");
+  }
+  const std::uint64_t cap = number_of(limits.at("upload_bps"));
+  const std::uint64_t in_force = number_of(limits.at("upload_now_bps"));
+  row("upload", limit_of(cap) + (in_force == cap ? "" : ", " + limit_of(in_force) + " for now"));
+  row("per peer", limit_of(number_of(limits.at("upload_per_peer_bps"))));
+  const std::uint64_t uplink = number_of(limits.at("uplink_bps"));
+  row("declared", uplink == 0 ? "unknown" : tayga::format_rate(uplink));
+  const json::object& month = limits.at("month").as_object();
+  const std::string used = size_of(month.at("used_bytes")) + " used";
+  if (number_of(month.at("limit_bytes")) == 0) {
+    row("this month", used + ", no limit");
+  } else {
+    row("this month", used + " of " + size_of(month.at("limit_bytes")) + ", " +
+                          size_of(month.at("left_bytes")) + " left for media; starts again on " +
+                          text_of(month.at("next_reset")));
+  }
+  const json::object& schedule = limits.at("schedule").as_object();
+  const json::value& next = schedule.at("next_change");
+  row("schedule", schedule.at("always").as_bool() ? "always"
+                  : next.is_null()                ? "never changes"
+                                                  : "changes at " + text_of(next));
+  row("metered", limits.at("metered").as_bool() ? "yes: download only" : "no");
+  row("sent", size_of(limits.at("media_bytes")) + " media, " + size_of(limits.at("control_bytes")) +
+                  " control; waited " + ms_of(limits.at("blocked_ms")) + " for the limits");
+}
+
 /// 4 when the daemon runs but cannot reach its orchestrator, so that scripts see it.
 ExitCode health_of(const std::string& command, const json::object& answer) {
   if (command != "status") return ExitCode::ok;
@@ -134,6 +169,8 @@ int ask(const std::string& socket, const std::string& command, bool as_json) {
     print_status(answer);
   } else if (command == "peers") {
     print_peers(answer);
+  } else if (command == "limits") {
+    print_limits(answer);
   } else {
     std::fputs(tayga::describe_streams(answer).c_str(), stdout);
   }
@@ -153,6 +190,7 @@ int run(int argc, char** argv) {
   cli.add_subcommand("status", "is it connected, what does it carry, what has it earned");
   cli.add_subcommand("peers", "its sessions with other nodes");
   cli.add_subcommand("streams", "its streams, and who sends it which stripe");
+  cli.add_subcommand("limits", "what it may send to others, what is used, and why it does not");
   CLI::App* version = cli.add_subcommand("version", "this program's version");
   try {
     cli.parse(argc, argv);

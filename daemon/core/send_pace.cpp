@@ -75,6 +75,7 @@ bool SendPace::has_room(std::size_t bytes, TimePoint now) noexcept {
 }
 
 std::int64_t SendPace::credit_bytes(TimePoint now) noexcept {
+  if (!limited()) return 0;
   advance(now);
   return credit_ / kMicro;
 }

@@ -31,7 +31,7 @@ class SendPace {
   /// Whether `bytes` may leave now. More than the rate allows in a second may leave when nothing
   /// else did.
   [[nodiscard]] bool has_room(std::size_t bytes, TimePoint now) noexcept;
-  /// What may leave before has_room() says no, as far as credit goes.
+  /// What may leave before has_room() says no, as far as credit goes; 0 without a limit.
   [[nodiscard]] std::int64_t credit_bytes(TimePoint now) noexcept;
   /// The first instant at which has_room() could be true; not before `now`.
   [[nodiscard]] TimePoint room_at(std::size_t bytes, TimePoint now) noexcept;

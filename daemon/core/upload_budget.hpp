@@ -44,8 +44,9 @@ enum class UploadBlock : std::uint8_t {
 ///
 /// Bytes are those at the socket: each session's media is charged with the overhead that was
 /// measured on it, and on_wire() settles the difference, such as what was sent again. In every
-/// second the sum is within one percent of the cap while there is demand (or a frame below it,
-/// where a frame is more than that); see SendPace. Sans-IO, one owner, not thread-safe.
+/// second the sum is within one percent of the cap while there is demand (or three frames below it,
+/// where these are more than that), as far as the machine wakes us in time; see SendPace. Sans-IO,
+/// one owner, not thread-safe.
 class UploadBudget {
  public:
   /// Of an open session; given again to another one after close().

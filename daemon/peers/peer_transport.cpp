@@ -22,6 +22,7 @@ PeerTransport make_peer_transport(transport::workers::WorkerPool& pool,
   if (options.mode != TransportMode::tcp) {
     transport::quic::QuicOptions quic_options;
     quic_options.sessions_max = options.sessions_max;
+    quic_options.flush_delay.max = options.flush_delay_max;
     transport::workers::PooledQuic quic =
         transport::workers::make_pooled_quic(pool, identity, quic_options);
     parts.quic = std::move(quic.transport);
@@ -30,6 +31,7 @@ PeerTransport make_peer_transport(transport::workers::WorkerPool& pool,
   if (options.mode != TransportMode::quic) {
     transport::tls::TlsOptions tls_options;
     tls_options.sessions_max = options.sessions_max;
+    tls_options.flush_delay.max = options.flush_delay_max;
     parts.tcp = transport::workers::make_pooled_tls(pool, identity, tls_options);
   }
   made.transport = transport::make_dual_transport(pool.executor(0), std::move(parts));

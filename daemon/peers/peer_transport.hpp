@@ -20,6 +20,9 @@ enum class TransportMode : std::uint8_t {
 struct PeerTransportOptions {
   TransportMode mode = TransportMode::automatic;
   std::size_t sessions_max = 256;  ///< of each kind
+  /// A busy relay gathers a child's frames for so long. What was let pass by an upload cap should
+  /// leave in the same instant, or it is counted in another second than it is sent.
+  Duration flush_delay_max = 16ms;
 };
 
 struct PeerTransport {

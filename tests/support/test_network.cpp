@@ -87,13 +87,17 @@ media::OnlineKey TestNetwork::online_key() const {
 }
 
 TestNode::TestNode(boost::asio::io_context& io, const TestNetwork& network,
-                   const relay::RelayLimits& limits)
+                   const relay::RelayLimits& limits, peers::UploadGate* upload)
     : io_{io}, network_{network} {
   relay_ = std::make_unique<relay::Relay>(identity_, limits, Duration{10s});
-  transport_ = transport::tls::make_tls_transport(io.get_executor(), identity_, {});
+  transport::tls::TlsOptions tls;
+  // What was let pass leaves at once, however busy the machine is: tests look at seconds.
+  if (upload != nullptr) tls.flush_delay = transport::FlushDelay::fixed(Duration{0});
+  transport_ = transport::tls::make_tls_transport(io.get_executor(), identity_, tls);
   peers::RelayDriver::Options options;
   options.self = id();
   options.software = "test";
+  options.upload = upload;
   driver_ =
       std::make_unique<peers::RelayDriver>(io.get_executor(), *relay_, *transport_, *this, options);
   driver_->set_network(network.network());

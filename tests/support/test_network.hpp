@@ -52,7 +52,7 @@ inline constexpr TrackId kTestTrack{1};
 class TestNode final : public peers::RelayEvents {
  public:
   TestNode(boost::asio::io_context& io, const TestNetwork& network,
-           const relay::RelayLimits& limits = {});
+           const relay::RelayLimits& limits = {}, peers::UploadGate* upload = nullptr);
   ~TestNode() override;
 
   /// Every stripe of the track from `parents[stripe mod parents.size()]`.

@@ -152,7 +152,7 @@ TEST_CASE("every second is within one percent of the cap while there is demand")
   }
 }
 
-TEST_CASE("a cap of few frames a second is never exceeded and missed by less than a frame") {
+TEST_CASE("a cap of few frames a second is never exceeded and missed by less than three frames") {
   TAYGA_SEEDED_RANDOM(random, 2);
   for (const std::uint64_t bps : {256'000U, 1'000'000U, 3'000'000U}) {
     CAPTURE(bps);
@@ -162,7 +162,7 @@ TEST_CASE("a cap of few frames a second is never exceeded and missed by less tha
     world.run(20s, random);
     const auto [most, least] = world.seconds_in(kStart + 5s, world.now);
     CHECK(most <= bps / 8 * 101 / 100);
-    CHECK(least + 2 * 4300 >= bps / 8);
+    CHECK(least + 3 * 4300 >= bps / 8);
   }
 }
 

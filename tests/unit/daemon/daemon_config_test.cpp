@@ -66,4 +66,70 @@ TEST_CASE("the effective configuration shows what peers use and where it was sai
   CHECK(contains(result.effective, "workers = 0"));
 }
 
+TEST_CASE("the owner's upload limits are read with their units") {
+  const DaemonConfigResult result = load(R"([limits]
+upload = "20mbit"
+upload_per_peer = "5mbit"
+monthly_upload = "500G"
+monthly_reset_day = 15
+schedule = ["mon-fri 22:00-07:00", "sat,sun 00:00-24:00"]
+metered = true
+)");
+  REQUIRE(result.config);
+  const relay::UploadLimits& upload = result.config->upload;
+  CHECK(upload.rate_bps == 20'000'000);
+  CHECK(upload.session_bps == 5'000'000);
+  CHECK(upload.monthly_bytes == 500'000'000'000);
+  CHECK(upload.reset_day == 15);
+  CHECK(upload.metered);
+  relay::UploadSchedule expected;
+  REQUIRE(expected.add("mon-fri 22:00-07:00"));
+  REQUIRE(expected.add("sat,sun 00:00-24:00"));
+  CHECK(upload.schedule == expected);
+}
+
+TEST_CASE("without limits everything may be sent") {
+  const DaemonConfigResult result = load("");
+  REQUIRE(result.config);
+  CHECK(result.config->upload_bps == 0);
+  CHECK(result.config->upload.rate_bps == 0);
+  CHECK(result.config->upload.monthly_bytes == 0);
+  CHECK(result.config->upload.schedule.empty());
+  CHECK_FALSE(result.config->upload.metered);
+}
+
+TEST_CASE("what is declared to the orchestrator never exceeds the cap") {
+  const auto declared = [](const std::string& text) {
+    const DaemonConfigResult result = load("[limits]\n" + text);
+    REQUIRE(result.config);
+    return result.config->upload_bps;
+  };
+  CHECK(declared("upload = \"20mbit\"\n") == 18'000'000);  // the rest is framing and control
+  CHECK(declared("uplink = \"50mbit\"\n") == 50'000'000);
+  CHECK(declared("upload = \"20mbit\"\nuplink = \"50mbit\"\n") == 18'000'000);
+  CHECK(declared("upload = \"20mbit\"\nuplink = \"5mbit\"\n") == 5'000'000);
+}
+
+TEST_CASE("a bad upload limit is refused with its place, its value and the remedy") {
+  const auto [text, value, remedy] = GENERATE(table<std::string, std::string, std::string>({
+      {"upload = \"fast\"", "\"fast\"", "10mbit"},
+      {"upload = \"1kbit\"", "\"1kbit\"", "at least \"64kbit\""},
+      {"upload_per_peer = \"9\"", "\"9\"", "at least \"64kbit\""},
+      {"monthly_upload = \"1M\"", "\"1M\"", "at least \"100M\""},
+      {"monthly_reset_day = 32", "32", "31"},
+      {"monthly_reset_day = 0", "0", "1"},
+      {"schedule = [\"mon 25:00-26:00\"]", "\"mon 25:00-26:00\"", "mon-fri 22:00-07:00"},
+      {"schedule = [\"whenever\"]", "\"whenever\"", "sat,sun 00:00-24:00"},
+      {"metered = \"perhaps\"", "\"perhaps\"", "true"},
+  }));
+  CAPTURE(text);
+  const DaemonConfigResult result = load("[limits]\n" + text + "\n");
+  CHECK_FALSE(result.config);
+  REQUIRE(result.problems.size() == 1);
+  CAPTURE(result.problems.front());
+  CHECK(contains(result.problems.front(), "line 3, column"));
+  CHECK(contains(result.problems.front(), value));
+  CHECK(contains(result.problems.front(), remedy));
+}
+
 }  // namespace tayga
