@@ -22,12 +22,14 @@ void Cadence::on_beat(TimePoint now) noexcept {
   burst_ = now;
   const Duration sample = std::min(since, kIntervalMax);
   const Duration deviation = sample > interval_ ? sample - interval_ : interval_ - sample;
+  // Who was held up once is held up again: learned at once, forgotten in seconds.
+  hold_ = sample > patience() ? sample * 5 / 4 : hold_ - hold_ / 128;
   jitter_ += (deviation - jitter_) / 4;
   interval_ += (sample - interval_) / 8;
 }
 
 Duration Cadence::patience() const noexcept {
-  return std::max(kSuspicionMin, interval_ * 5 / 2 + jitter_ * 4);
+  return std::max({kSuspicionMin, interval_ * 5 / 2 + jitter_ * 4, hold_});
 }
 
 TimePoint Cadence::condemn_at() const noexcept {

@@ -11,7 +11,8 @@ inline constexpr Duration kSuspicionMin = 60ms;
 ///
 /// Suspicion after max(60 ms, 2.5 x the observed interval + 4 x its jitter), the parent is given up
 /// when the next beat is missing as well: three in all. Frames that arrive together are one beat.
-/// Pure. Source: the smoothing is that of RFC 6298.
+/// Pure. Source: the smoothing is that of RFC 6298, but a
+/// silence that was survived is remembered for seconds.
 class Cadence {
  public:
   /// A session begins, or its silence was asked for: nothing is overdue.
@@ -31,6 +32,7 @@ class Cadence {
   TimePoint burst_{};  // the first frame of the newest beat
   Duration interval_ = 50ms;
   Duration jitter_ = 10ms;
+  Duration hold_{0};  // a silence that was suspicious and came to nothing
 };
 
 }  // namespace tayga::relay

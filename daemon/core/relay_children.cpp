@@ -101,12 +101,37 @@ Relay::Impl::Judged Relay::Impl::judge_subscribe(Peer& from, const Subscribe& me
   const UpLink* back = find_link(track, from);
   const StripeMask mutual = back == nullptr ? 0 : back->wanted & back->sent & message.stripes;
   if (mutual != 0 && message.mode == SubscribeMode::active) return Judged::hold;
-  if (from.feed.subscriptions().empty() && child_count() >= limits_.children_max) {
+  const bool is_new = from.feed.subscriptions().empty();
+  if (is_new && child_count() >= limits_.children_max && !make_room(message.mode)) {
     refuse(from, message, RefuseReason::no_capacity, Duration::zero());
     return Judged::done;
   }
   admit(from, track, message, judged.allocation, now);
   return Judged::done;
+}
+
+/// Who only stands by gives way to a child that wants media now. False: nobody does.
+bool Relay::Impl::make_room(SubscribeMode mode) {
+  if (mode == SubscribeMode::standby) return false;
+  for (auto& [id, peer] : peers_) {
+    const auto& subscriptions = peer->feed.subscriptions();
+    const bool stands_by =
+        !subscriptions.empty() && std::ranges::all_of(subscriptions, [](const auto& subscription) {
+          return subscription->active == 0;
+        });
+    if (!stands_by) continue;
+    while (!peer->feed.subscriptions().empty()) {
+      ChildSubscription& ended = *peer->feed.subscriptions().back();
+      const TrackState& track = *ended.track;
+      const StripeMask stripes = ended.all();
+      end_service(*peer, ended, stripes);
+      ++counters.subscriptions_refused;
+      send(*peer, SubscribeRefused{track.stream->descriptor.id, track.id, stripes,
+                                   RefuseReason::no_capacity, kRefusedRetryAfter});
+    }
+    return true;
+  }
+  return false;
 }
 
 void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message,

@@ -18,6 +18,7 @@ constexpr std::size_t kFetchAhead = 16;
 constexpr std::size_t kPoorMax = 5;
 constexpr Duration kPoorSpan = 2s;
 constexpr Duration kPoorAvoided = 10s;
+constexpr Duration kQuiet = 100ms;
 /// A starving parent is waited for: it repairs. Then it is replaced like one that is silent.
 constexpr Duration kGapPatience = 800ms;
 /// Without parent and standby a gateway feeds this node, but not all such nodes at once.
@@ -112,6 +113,7 @@ void Relay::Impl::heal(TrackState& track, Now now) {
     });
     if (wanted == track.links.end()) continue;
     UpLink& parent = **wanted;
+    note_quiet(track, parent, stripe, now);
     if ((parent.gap & to_mask(stripe)) != 0) wake_at(parent.gap_since + kGapPatience);
     if ((parent.sent & ~parent.confirmed & to_mask(stripe)) != 0) {
       wake_at(parent.subscribed_at + kConfirmPatience);
@@ -180,6 +182,18 @@ void Relay::Impl::note_whole(TrackState& track, UpLink& link, StripeIndex stripe
   push(Repaired{stream.descriptor.id, track.id, to_mask(stripe), mending->lost, link.peer->id,
                 mending->reason, gap});
   mending.reset();
+}
+
+/// A parent that is busy with other tracks gives no heads: when it confirmed and has sent nothing
+/// of this stripe since, there was nothing to send.
+void Relay::Impl::note_quiet(TrackState& track, UpLink& link, StripeIndex stripe, Now now) {
+  const StripeState& state = track.stripes[stripe.value()];
+  if (!state.mending || (link.confirmed & to_mask(stripe)) == 0 || link.peer->suspected) return;
+  const TimePoint at = link.confirmed_at + kQuiet;
+  if (now.mono < at) return wake_at(at);
+  const auto missing = state.repair.first_missing(track.window);
+  if (missing && *missing < state.repair.head_next()) return;
+  note_whole(track, link, stripe, Now{link.confirmed_at, now.wall});
 }
 
 /// `by` brought a slice that the stripe's parent owed: a parent that beats but does not deliver is

@@ -121,6 +121,7 @@ class Relay::Impl {
   void on_subscribe(Peer& from, const Subscribe& message, Now now);
   enum class Judged : std::uint8_t { done, hold, hold_allocation };
   Judged judge_subscribe(Peer& from, const Subscribe& message, Now now);
+  bool make_room(SubscribeMode mode);
   void admit(Peer& child, TrackState& track, const Subscribe& message,
              const wire::Allocation& allocation, Now now);
   void hold(const Peer& from, const Subscribe& message, Now now);
@@ -192,6 +193,7 @@ class Relay::Impl {
                                    TimePoint now);
   [[nodiscard]] bool is_hopeless(const UpLink& link, StripeIndex stripe, Now now) const;
   [[nodiscard]] static bool is_ready(const UpLink& link, StripeIndex stripe, TimePoint now);
+  void note_quiet(TrackState& track, UpLink& link, StripeIndex stripe, Now now);
   void note_whole(TrackState& track, UpLink& link, StripeIndex stripe, Now now);
   void note_poor(TrackState& track, StripeIndex stripe, const UpLink& by, Now now);
 

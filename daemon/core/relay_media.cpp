@@ -290,6 +290,7 @@ void Relay::Impl::note_source(const Source& source, std::size_t size, Now now) {
   link.gap &= ~bit;
   StripeState& stripe = source.track->stripes[source.stripe.value()];
   stripe.gap_told = false;
+  stripe.progress_at = now.mono;
   if (stripe.mending) note_whole(*source.track, link, source.stripe, now);
 }
 

@@ -236,6 +236,7 @@ void Relay::Impl::on_subscribe_ok(Peer& from, const SubscribeOk& message, Now no
   heard(from, now);
   from.backoff = Duration::zero();
   link->confirmed |= message.stripes & link->sent;
+  link->confirmed_at = now.mono;
   link->confirmed_standby |= message.stripes & link->sent_standby;
   link->reported &= ~message.stripes;
   link->gap &= ~message.stripes;

@@ -11,6 +11,7 @@ constexpr Duration kRepairTick = 50ms;  ///< while something may be missing
 constexpr Duration kHoleOpen = 60ms;    ///< at the first hop; each further one waits as long again
 constexpr unsigned kHoleHopsMax = 4;
 constexpr Duration kCatchUpStart = 150ms;  ///< until a new parent's first slices are here
+constexpr Duration kCatchUpSpan = 3s;      ///< of a join; who needs longer is a slow parent
 constexpr Duration kGiveUpMin = 1s;        ///< after its deadline a slice is of no use any more
 constexpr Duration kRescueKept = 10s;      ///< a gateway's session after its last use
 constexpr Duration kPressedSpan = 2s;
@@ -155,13 +156,17 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
   const Duration usual = std::min<Duration>(stripe.usual_lateness + stripe.lateness_jitter * 4,
                                             stream.descriptor.playout_window * 2 / 5);
   slice.expected = to_mono(published + usual, now) + kRepairTick;
-  slice.deadline = to_mono(published + stream.descriptor.playout_window, now);
+  // What was published before the track was joined cannot be late by that.
+  slice.deadline =
+      to_mono(std::max(published, track.played_since) + stream.descriptor.playout_window, now);
   for (const auto& link : track.links) {
     const StripeMask bit = StripeMask{1} << (hole.seq.value() % track.stripes.size());
     if ((link->wanted & link->gap & bit) != 0) slice.held = true;
-    // A new parent was asked for it.
+    // A new parent was asked for it, and sends one after the other.
     if ((link->wanted & link->sent & bit) == 0) continue;
     slice.touched = std::max(slice.touched, link->subscribed_at + kCatchUpStart);
+    const bool catches_up = !hole.proven && now.mono < link->subscribed_at + kCatchUpSpan;
+    if (catches_up) slice.touched = std::max(slice.touched, stripe.progress_at);
   }
   return slice;
 }
@@ -182,6 +187,8 @@ bool Relay::Impl::ask(Asking& asking, const MissingSlice& slice, const RepairPla
     case RepairStage::gateway:
       source = gateway_link(asking.stream, track, now);
       if (source != nullptr && !is_ready(*source, stripe, now.mono)) source = nullptr;
+      // It was asked as a peer: the same question again brings the same bytes again.
+      if (source == repair_source(track, stripe, now)) source = nullptr;
       break;
     case RepairStage::origin:
       return ask_origin(asking.stream, track, slice, now);

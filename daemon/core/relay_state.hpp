@@ -81,6 +81,7 @@ struct UpLink {
   std::deque<TimePoint> poor;           ///< slices that it owed and another one brought, lately
   std::optional<TimePoint> pressed_at;  ///< it last told of drops
   TimePoint subscribed_at{};
+  TimePoint confirmed_at{};
   WallTime subscribed_wall{};
   TimePoint retry_at{};               ///< after a refusal
   wire::AllocationBlob allocation{};  ///< last presented
@@ -115,6 +116,7 @@ struct StripeState {
   Duration lateness{0};         ///< of the newest slice
   Duration usual_lateness{0};   ///< smoothed
   Duration lateness_jitter{0};  ///< smoothed
+  TimePoint progress_at{};      ///< something came from its parent
   unsigned hops = 0;            ///< to the gateway, as the parent says
   std::optional<Mending> mending;
   /// The next parent was asked from here on; what is missing below is the old one's to send.

@@ -62,6 +62,18 @@ TEST_CASE("frames that come together are one beat, and the last of them counts a
   CHECK(cadence.last_beat() == now + 3200us);
 }
 
+TEST_CASE("a parent that was held up is given more time for seconds") {
+  Cadence cadence;
+  TimePoint now = beat_for(cadence, 25ms, 400);
+  const Duration before = cadence.suspect_at() - now;
+  now += 200ms;
+  cadence.on_beat(now);
+  for (int i = 0; i < 40; ++i) cadence.on_beat(now += 25ms);
+  CHECK(cadence.suspect_at() - now >= before + 100ms);
+  for (int i = 0; i < 1000; ++i) cadence.on_beat(now += 25ms);
+  CHECK(cadence.suspect_at() - now <= before + 10ms);
+}
+
 TEST_CASE("a silence that was survived does not teach more than a quarter of a second") {
   Cadence cadence;
   const TimePoint last = beat_for(cadence, 30ms, 200);

@@ -155,6 +155,27 @@ TEST_CASE("no more children than the limit") {
   CHECK(rig.sent<relay::SubscribeOk>(rig.child2.node_id()).size() == 1);
 }
 
+TEST_CASE("a child that only stands by gives way to one that wants media") {
+  relay::RelayLimits limits;
+  limits.children_max = 1;
+  Rig rig{1, limits};
+  rig.start_publishing();
+  const NodeId child = rig.child.node_id();
+  const NodeId child2 = rig.child2.node_id();
+  rig.up(child);
+  auto request = rig.request(child);
+  request.mode = relay::SubscribeMode::standby;
+  rig.hear(child, request);
+  CHECK(rig.sent<relay::SubscribeOk>(child).size() == 1);
+  rig.join_child(child2);
+  CHECK(rig.sent<relay::SubscribeOk>(child2).size() == 1);
+  const auto ended = rig.sent<relay::SubscribeRefused>(child);
+  REQUIRE(ended.size() == 1);
+  CHECK(ended[0].reason == relay::RefuseReason::no_capacity);
+  rig.hear(child, request);
+  CHECK(rig.sent<relay::SubscribeRefused>(child).size() == 1);  // it does not come back so
+}
+
 TEST_CASE("a peer that floods with requests is disconnected") {
   Rig rig;
   rig.start_publishing();

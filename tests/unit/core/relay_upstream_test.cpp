@@ -88,7 +88,8 @@ TEST_CASE("a newer allocation is presented for the same stripes") {
   CHECK(rig.relay.stripes().at(0).subscribed);
 }
 
-TEST_CASE("a new parent is asked from where the old one is, which stays until it sent what it began") {
+TEST_CASE(
+    "a new parent is asked from where the old one is, which stays until it sent what it began") {
   Rig rig;
   rig.join_parent();
   rig.join_child(rig.child.node_id());
