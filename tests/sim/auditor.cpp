@@ -61,6 +61,12 @@ Auditor::Sender& Auditor::sender(std::uint32_t session, unsigned side) {
 
 void Auditor::note_sent(const NetObserver::Delivered& frame, SentFrames& sent) {
   const std::uint64_t seq = frame.seq.value();
+  const PublisherEpoch epoch = frame.slice->header.epoch;
+  if (epoch < sent.epoch) return;  // the rest of what is over
+  if (sent.epoch < epoch) {
+    if (sent.epoch != PublisherEpoch{}) sent = SentFrames{};
+    sent.epoch = epoch;
+  }
   if (sent.masks.empty()) sent.first = seq;
   if (seq < sent.first) {
     // Further back than what is remembered: nothing is known of it.
@@ -143,7 +149,8 @@ void Auditor::check_loops() {
                                               std::vector<NodeIndex>(net_.size()));
   for (NodeIndex node = 0; node < net_.size(); ++node) {
     for (auto& of_stripe : parents) of_stripe[node] = node;  // a root, or nobody
-    if (!net_.is_running(node)) continue;
+    // Who is cut off from every source starves in a loop or without one; it counts from then on.
+    if (!net_.is_running(node) || !net_.reaches_source(node)) continue;
     for (const relay::StripeStatus& status : net_.relay(node).stripes()) {
       if (status.track != kSimTrack || !status.parent || !status.subscribed) continue;
       parents[status.stripe.value()][node] = net_.index(*status.parent);

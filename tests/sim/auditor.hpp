@@ -41,6 +41,7 @@ class Auditor {
  private:
   /// What one end of a session has sent of a track, by sequence: a bit per frame.
   struct SentFrames {
+    PublisherEpoch epoch;
     std::uint64_t first = 0;
     std::deque<std::uint32_t> masks;
     std::set<std::uint64_t> asked;  ///< again, by fetch

@@ -33,14 +33,25 @@ const FrameBank::Slice* FrameBank::find(TrackId track, PublisherEpoch epoch, Sli
   return place < run->second.slices.size() ? &run->second.slices[place] : nullptr;
 }
 
-const FrameBank::Slice* FrameBank::find_newest(TrackId track, SliceSeq seq) const {
+bool FrameBank::is_genuine(const Slice& slice, std::size_t index, const SharedBytes& frame) {
+  if (index >= slice.frames.size()) return false;
+  const SharedBytes& made = slice.frames[index];
+  return made == frame || *made == *frame;
+}
+
+FrameBank::Match FrameBank::match_chunk(TrackId track, SliceSeq seq, std::size_t index,
+                                        const SharedBytes& frame) const {
   const PublisherEpoch last{std::numeric_limits<std::uint32_t>::max()};
+  Match found;
   for (auto run = runs_.upper_bound({track, last}); run != runs_.begin();) {
     --run;
-    if (run->first.first != track) return nullptr;
-    if (const Slice* slice = find(track, run->first.second, seq)) return slice;
+    if (run->first.first != track) break;
+    const Slice* slice = find(track, run->first.second, seq);
+    if (slice == nullptr) continue;
+    if (is_genuine(*slice, index, frame)) return {slice, true};
+    if (found.slice == nullptr) found.slice = slice;
   }
-  return nullptr;
+  return found;
 }
 
 }  // namespace tayga::sim

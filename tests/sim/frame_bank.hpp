@@ -29,8 +29,17 @@ class FrameBank {
   void add(const media::SignedSlice& slice, TimePoint now);
   /// nullptr: never published, or too long ago.
   [[nodiscard]] const Slice* find(TrackId track, PublisherEpoch epoch, SliceSeq seq) const;
-  /// The newest publisher epoch that has this slice: chunks do not name theirs.
-  [[nodiscard]] const Slice* find_newest(TrackId track, SliceSeq seq) const;
+  /// Chunks do not name their epoch: the slice of the newest one of which `frame` is frame `index`,
+  /// else just the newest one's.
+  struct Match {
+    const Slice* slice = nullptr;
+    bool genuine = false;
+  };
+  [[nodiscard]] Match match_chunk(TrackId track, SliceSeq seq, std::size_t index,
+                                  const SharedBytes& frame) const;
+  /// `frame` is frame `index` of `slice`, bit by bit.
+  [[nodiscard]] static bool is_genuine(const Slice& slice, std::size_t index,
+                                       const SharedBytes& frame);
 
  private:
   struct Run {

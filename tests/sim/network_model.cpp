@@ -52,7 +52,7 @@ NetworkModel::NetworkModel(const SimOptions& options, unsigned nodes)
       rows_ = matrix->rows;
       matrix_ = std::move(matrix->tenths_ms);
     }
-    traces_ = load_uplink_traces(options.data_dir);
+    if (options.traces) traces_ = load_uplink_traces(options.data_dir);
   }
   if (rows_ == 0) source_ = "rtt synthetic";
   source_ += traces_.empty() ? ", uplinks synthetic" : ", uplinks mahimahi and starlink traces";

@@ -86,8 +86,9 @@ void add_repairs(json::object& out, const TrialResult& sum) {
   out["repairs_without_loss"] =
       ratio(static_cast<double>(repairs.without_loss), static_cast<double>(repairs.repairs), 1.0);
   out["unrepaired"] = repairs.unrepaired;
-  out["detection_ms"] = percentiles(repairs.detection);
-  out["silence_ms"] = percentiles(repairs.silence);
+  // What a child can hear: from the moment when the parent's next word is missing at its end.
+  out["detection_ms"] = percentiles(repairs.silence);
+  out["detection_from_fault_ms"] = percentiles(repairs.detection);
   out["gap_ms"] = percentiles(repairs.gaps);
   out["reattached_ms"] = percentiles(repairs.reattached);
   out["relay_repair_ms"] = percentiles(repairs.own_repairs);

@@ -114,6 +114,10 @@ void plan_orchestrator_outage(Trial& trial) {
   });
 }
 
+void prepare_slow_poison(SimOptions& options) {
+  options.traces = true;
+}
+
 /// Some parents go on beating, but what they send dribbles: late, later, a little earlier again.
 void plan_slow_poison(Trial& trial) {
   trial.every(kWarmUp, 5s, trial.faults_end() - 5s, [&trial] {
@@ -162,7 +166,7 @@ constexpr std::array kScenarios{
              plan_gateway_loss},
     Scenario{"orchestrator_outage", "30 minutes without the orchestrator, parents die meanwhile",
              prepare_orchestrator_outage, plan_orchestrator_outage},
-    Scenario{"slow_poison", "parents that beat but deliver too slowly", prepare_nothing,
+    Scenario{"slow_poison", "parents that beat but deliver too slowly", prepare_slow_poison,
              plan_slow_poison},
     Scenario{"swizzle_clog", "single directions of links stall in turn", prepare_nothing,
              plan_swizzle_clog},

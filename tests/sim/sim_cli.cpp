@@ -18,11 +18,12 @@ std::string help() {
       "tayga-sim SCENARIO [--nodes N] [--seed S] [--seeds N] [--duration D] [--window D]\n"
       "                   [--stripes K] [--bitrate R] [--segment D] [--loss PERCENT]\n"
       "                   [--jitter D] [--spikes PERCENT] [--corruption PERCENT] [--origin]\n"
-      "                   [--data DIR | --synthetic] [--real-proofs] [--json]\n\n"
+      "                   [--data DIR | --synthetic] [--traces] [--real-proofs] [--json]\n\n"
       "Runs the production relay and orchestrator cores in virtual time.\n"
       "Durations: 500ms, 30s, 10min, 1h. Rates: 800kbit, 1mbit. The same seed is the same run.\n"
       "Public traces are read from --data, TAYGA_DATA_DIR or ../shared/data; without them the\n"
-      "network is synthetic.\n"
+      "network is synthetic. --traces: one uplink in eight follows a measured one, outages and "
+      "all.\n"
       "Exit: 0 done, 1 an invariant was violated, 64 usage.\n\nScenarios:\n";
   for (const Scenario& scenario : scenarios()) {
     text += "  " + std::string{scenario.name};
@@ -139,6 +140,8 @@ bool set_switch(SimCommand& command, std::string_view flag) {
     command.json = true;
   } else if (flag == "--origin") {
     command.options.origin = true;
+  } else if (flag == "--traces") {
+    command.options.traces = true;
   } else if (flag == "--real-proofs") {
     command.options.real_proofs = true;
   } else if (flag == "--synthetic") {

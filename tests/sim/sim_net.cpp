@@ -10,11 +10,8 @@ namespace tayga::sim {
 SimNet::SimNet(const SimOptions& options, const Parts& parts, unsigned nodes)
     : options_{options}, parts_{parts} {
   for (NodeIndex index = 0; index < nodes; ++index) {
-    auto key = make_key(index + 1);
-    const NodeId id = key.node_id();
-    auto node = std::make_unique<Node>(Node{std::move(key), id});
-    nodes_.push_back(std::move(node));
-    indices_.emplace(id, index);
+    nodes_.push_back(std::make_unique<Node>(make_key(index + 1)));
+    indices_.emplace(nodes_.back()->id, index);
   }
 }
 

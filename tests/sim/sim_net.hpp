@@ -100,6 +100,8 @@ class SimNet {
   [[nodiscard]] TimePoint now() const noexcept { return now_; }
   [[nodiscard]] bool is_running(NodeIndex node) const { return nodes_[node]->relay != nullptr; }
   [[nodiscard]] bool is_stopped(NodeIndex node) const { return nodes_[node]->stopped_until > now_; }
+  /// A gateway runs, and no cut lies between it and the node.
+  [[nodiscard]] bool reaches_source(NodeIndex node) const;
   /// Pre: running.
   [[nodiscard]] relay::Relay& relay(NodeIndex node) { return *nodes_[node]->relay; }
   [[nodiscard]] const crypto::SigningKey& key(NodeIndex node) const { return nodes_[node]->key; }
@@ -159,6 +161,7 @@ class SimNet {
     unsigned side = 0;
   };
   struct Node {
+    explicit Node(crypto::SigningKey of) : key{std::move(of)}, id{key.node_id()} {}
     crypto::SigningKey key;
     NodeId id;
     std::unique_ptr<relay::Relay> relay;

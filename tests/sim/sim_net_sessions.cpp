@@ -43,6 +43,11 @@ TimePoint SimNet::held_until(NodeIndex from, NodeIndex to) const {
   return until;
 }
 
+bool SimNet::reaches_source(NodeIndex node) const {
+  constexpr NodeIndex kGateway = 0;
+  return is_running(kGateway) && held_until(kGateway, node) <= now_;
+}
+
 void SimNet::clog(NodeIndex from, NodeIndex to, TimePoint until) {
   std::erase_if(clogs_, [this](const auto& entry) { return entry.second < now_; });
   clogs_[{from, to}] = until;

@@ -212,15 +212,14 @@ void SimNet::deliver_frame(const Turn& at, const SharedBytes& frame) {
       const PublisherEpoch epoch{name.integer<std::uint32_t>()};
       seen.seq = SliceSeq{name.integer<std::uint64_t>()};
       seen.slice = parts_.bank.find(track, epoch, seen.seq);
+      seen.genuine = seen.slice != nullptr && FrameBank::is_genuine(*seen.slice, 0, frame);
     }
   } else if (const auto chunk = wire::parse_chunk(payload)) {
     seen.seq = chunk->slice_seq;
     seen.index = std::size_t{chunk->index} + 1;
-    seen.slice = parts_.bank.find_newest(chunk->track, chunk->slice_seq);
-  }
-  if (seen.slice != nullptr && seen.index < seen.slice->frames.size()) {
-    const SharedBytes& made = seen.slice->frames[seen.index];
-    seen.genuine = made == frame || *made == *frame;
+    const auto match = parts_.bank.match_chunk(chunk->track, chunk->slice_seq, seen.index, frame);
+    seen.slice = match.slice;
+    seen.genuine = match.genuine;
   }
   ++frames_;
   note(from, to,

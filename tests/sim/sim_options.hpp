@@ -18,6 +18,7 @@ struct SimOptions {
   Duration segment = 1s;
   Duration fragment = 40ms;
   std::string data_dir;      ///< public traces; empty = synthetic
+  bool traces = false;       ///< one uplink in eight follows a measured trace, outages included
   bool real_proofs = false;  ///< Ed25519 and SHA-256 themselves, instead of their stand-ins
   bool origin = false;       ///< the stream names an origin that has every object
 
