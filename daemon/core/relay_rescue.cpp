@@ -79,7 +79,8 @@ void Relay::Impl::repair_track(StreamState& stream, TrackState& track, Now now) 
   how.patience = kHoleOpen * std::min(hops, kHoleHopsMax);
   // Several parents that all drop: our own downlink is full, and more of the same does not help.
   if (pressing > 1) how.patience = std::max<Duration>(how.patience, how.window / 2);
-  how.may_hedge = pressing == 0 && may_speculate();
+  how.may_speculate = may_speculate();
+  how.may_hedge = pressing == 0 && how.may_speculate;
   Asking asking{stream, track, now, {}, {}};
   track.repair_plan.plan(missing, how, now.mono,
                          [&](const MissingSlice& slice, const RepairPlan::Ask& wanted) {
@@ -155,7 +156,7 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
   // A parent that falls behind bit by bit makes lateness usual: to a point.
   const Duration usual = std::min<Duration>(stripe.usual_lateness + stripe.lateness_jitter * 4,
                                             stream.descriptor.playout_window * 2 / 5);
-  slice.expected = to_mono(published + usual, now) + kRepairTick;
+  slice.expected = to_mono(published + usual + stream.descriptor.playout_window / 10, now);
   // What was published before the track was joined cannot be late by that.
   slice.deadline =
       to_mono(std::max(published, track.played_since) + stream.descriptor.playout_window, now);

@@ -50,6 +50,7 @@ TimePoint RepairPlan::due(const Entry& entry, const MissingSlice& slice, const C
     case RepairStage::standby: {
       TimePoint at = std::max(entry.since, slice.touched) + how.patience;
       if (!slice.proven) at = std::max(at, slice.expected);
+      if (!slice.proven && !how.may_speculate) at = std::max(at, slice.deadline - how.window / 2);
       return slice.held ? std::max(at, entry.since + kHeldPatience) : at;
     }
     case RepairStage::parents:

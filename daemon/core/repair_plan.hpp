@@ -53,6 +53,7 @@ class RepairPlan {
     Duration window;    ///< of playout
     Duration patience;  ///< of a hole
     bool may_hedge = false;
+    bool may_speculate = true;  ///< else what is not proven to be missing is left to its deadline
   };
   struct Ask {
     SliceSeq seq;

@@ -26,7 +26,7 @@ struct Case {
     slice.deadline = kStart + 2s;
   }
   MissingSlice slice;
-  RepairPlan::Case how{2s, 60ms, false};
+  RepairPlan::Case how{2s, 60ms, false, true};
   std::set<RepairStage> absent;
   RepairPlan plan;
 
@@ -95,6 +95,17 @@ TEST_CASE("what may still be on its way is waited for, and asked for in one roun
   const auto asked = c.run(4s);
   REQUIRE(asked.size() == 4);
   CHECK(asked[0] == Asked{RepairStage::standby, 400ms});
+}
+
+TEST_CASE("while duplicates are too many, only what is proven to be missing is asked for early") {
+  Case c;
+  c.how.may_speculate = false;
+  CHECK(c.run(100ms).size() == 1);
+  Case unproven;
+  unproven.how.may_speculate = false;
+  unproven.slice.proven = false;
+  CHECK(unproven.run(990ms).empty());
+  CHECK(unproven.run(1100ms).at(0).stage == RepairStage::standby);
 }
 
 TEST_CASE("a slice that arrives slowly is not asked for again") {
