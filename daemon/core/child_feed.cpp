@@ -101,24 +101,25 @@ void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,
     if (seq < from && !sticky_start) continue;
     const auto& resent = subscription.resent;
     if (start && std::find(resent.begin(), resent.end(), seq) != resent.end()) continue;
-    subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, false});
+    subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, false, {}});
   }
   // The other stripes may have run ahead of this one: what it brings next is live all the same.
   place.from = start ? from : std::min(from, arrived);
 }
 
-bool ChildFeed::resend(ChildSubscription& subscription, const SlicePtr& slice, FrameMask have) {
+bool ChildFeed::resend(ChildSubscription& subscription, const SlicePtr& slice, FrameMask have,
+                       TimePoint now) {
   TAYGA_CHECK(slice->complete());
   SliceQueue& queue = subscription.queues[to_priority(*slice)];
   if (queue.contains(*slice)) return false;
   // The header always goes first: only who announced a slice answers for its chunks.
   const FrameMask known = (have & kHeaderBit) == 0 ? 0 : have & slice->full & ~kHeaderBit;
-  QueuedSlice entry{slice, known, 0, true};
+  QueuedSlice entry{slice, known, 0, true, now};
   for (std::size_t i = 0; i < slice->frames.size(); ++i) {
     if ((entry.sent >> i & 1U) != 0) entry.sent_bytes += slice->frames[i]->size();
   }
   queued_bytes_ += entry.unsent_bytes();
-  queue.push(std::move(entry));
+  queue.push_front(std::move(entry));
   if (subscription.resent.size() >= kResentMax) subscription.resent.pop_front();
   subscription.resent.push_back(slice->header.seq);
   return true;
@@ -135,7 +136,7 @@ void ChildFeed::on_header(ChildSubscription& subscription, StripeIndex stripe,
   ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
   if (place.catch_up_until) place.live_from = slice->arrival_no + 1;
   subscription.queues[to_priority(*slice)].push(
-      QueuedSlice{slice, 0, 0, !place.catch_up_until.has_value()});
+      QueuedSlice{slice, 0, 0, !place.catch_up_until.has_value(), {}});
 }
 
 bool ChildFeed::on_frame(ChildSubscription& subscription, StripeIndex stripe,
@@ -178,8 +179,8 @@ ChildFeed::Place ChildFeed::choose(std::size_t priority) {
 std::optional<ChildFeed::Next> ChildFeed::next(TimePoint now) {
   for (std::size_t priority = 0; priority < kPriorities; ++priority) {
     Place place = choose(priority);
-    if (place.entry != nullptr && place.entry->live &&
-        now - place.entry->slice->last_frame > age_limit(*place.subscription)) {
+    if (place.entry != nullptr && place.entry->live && priority >= kKeyFramePriority &&
+        now - place.entry->waits_since() > age_limit(*place.subscription)) {
       enforce(now);
       place = choose(priority);
     }
@@ -229,7 +230,7 @@ ChildFeed::LivePlace ChildFeed::oldest_live(std::size_t priority_first, std::siz
     for (std::size_t priority = priority_first; priority <= priority_last; ++priority) {
       const QueuedSlice* entry = subscription->queues[priority].front_live();
       if (entry == nullptr) continue;
-      if (oldest.entry == nullptr || entry->slice->last_frame < oldest.entry->slice->last_frame) {
+      if (oldest.entry == nullptr || entry->waits_since() < oldest.entry->waits_since()) {
         oldest = LivePlace{subscription.get(), entry};
       }
     }
@@ -242,12 +243,13 @@ Duration ChildFeed::age_limit(const ChildSubscription& subscription) const {
   return std::min(limits_.age, subscription.stream->descriptor.playout_window);
 }
 
+/// Of segments only: an init segment or a playlist is of use however late.
 ChildFeed::LivePlace ChildFeed::overdue(TimePoint now) {
   for (const auto& subscription : subscriptions_) {
-    for (SliceQueue& queue : subscription->queues) {
-      const QueuedSlice* entry = queue.front_live();
+    for (std::size_t priority = kKeyFramePriority; priority < kPriorities; ++priority) {
+      const QueuedSlice* entry = subscription->queues[priority].front_live();
       if (entry == nullptr) continue;
-      if (now - entry->slice->last_frame > age_limit(*subscription)) {
+      if (now - entry->waits_since() > age_limit(*subscription)) {
         return LivePlace{subscription.get(), entry};
       }
     }
@@ -311,7 +313,7 @@ Duration ChildFeed::queued_age(TimePoint now) const {
     for (const SliceQueue& queue : subscription->queues) {
       const QueuedSlice* front = queue.front_live();
       if (front == nullptr) continue;
-      age = std::max(age, now - front->slice->last_frame);
+      age = std::max(age, now - front->waits_since());
     }
   }
   return age;

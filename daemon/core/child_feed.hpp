@@ -86,7 +86,8 @@ class ChildFeed {
                 std::optional<SliceSeq> start, std::uint64_t live_from, TimePoint now);
   /// Queues again what the child does not `have` of a complete slice that it asked for; false when
   /// it still waits for it.
-  bool resend(ChildSubscription& subscription, const SlicePtr& slice, FrameMask have = 0);
+  bool resend(ChildSubscription& subscription, const SlicePtr& slice, FrameMask have,
+              TimePoint now);
   /// Slices that were dropped for being late or too much, since the last call.
   [[nodiscard]] static std::vector<SliceSeq> take_dropped(ChildSubscription& subscription);
 

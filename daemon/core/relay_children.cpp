@@ -306,18 +306,23 @@ void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
   if (subscription == nullptr) return;
   if (message.rescue && !admit_rescue(from, *track, message, now)) return;
   const auto& slices = track->window.slices();
-  std::size_t sent = 0;
+  std::vector<std::pair<SlicePtr, FrameMask>> wanted;
   for (const SeqRange& range : message.ranges) {
     if (range.last < range.first || range.last.value() - range.first.value() >= kFetchRangeMax) {
       return disconnect(from, "fetches a range that is none", LossReason::closed, now);
     }
     for (auto it = slices.lower_bound(range.first); it != slices.end() && it->first <= range.last;
          ++it) {
-      if (!it->second->complete()) continue;
-      if (sent == kFetchSlicesMax) break;
-      const FrameMask have = range.first == range.last ? range.have : 0;
-      if (from.feed.resend(*subscription, it->second, have)) ++sent;
+      if (!it->second->complete() || wanted.size() == kFetchSlicesMax) continue;
+      const auto& same = &std::pair<SlicePtr, FrameMask>::first;
+      if (std::ranges::find(wanted, it->second, same) != wanted.end()) continue;
+      wanted.emplace_back(it->second, range.first == range.last ? range.have : 0);
     }
+  }
+  // Each goes before what waits in its turn, so the first one asked for is queued last.
+  std::size_t sent = 0;
+  for (auto it = wanted.rbegin(); it != wanted.rend(); ++it) {
+    if (from.feed.resend(*subscription, it->first, it->second, now.mono)) ++sent;
   }
   if (sent == 0) return;
   from.feed.enforce(now.mono);

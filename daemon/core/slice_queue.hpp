@@ -2,6 +2,7 @@
 
 #include "daemon/core/cached_slice.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -12,12 +13,17 @@ struct QueuedSlice {
   SlicePtr slice;
   FrameMask sent = 0;
   std::size_t sent_bytes = 0;
-  bool live = true;  ///< counts against the child's bounds; false while it catches up
+  bool live = true;      ///< counts against the child's bounds; false while it catches up
+  TimePoint asked_at{};  ///< when it was fetched; the begin of time when it came in its turn
 
   [[nodiscard]] bool available() const noexcept {
     return !slice->evicted && (slice->have & ~sent) != 0;
   }
   [[nodiscard]] bool finished() const noexcept { return slice->evicted || sent == slice->full; }
+  /// Since when it waits: what was fetched is not late because it is old.
+  [[nodiscard]] TimePoint waits_since() const noexcept {
+    return std::max(slice->last_frame, asked_at);
+  }
   /// Frames that arrived and were not sent; of a live one they are in the child's sum.
   [[nodiscard]] std::size_t unsent_bytes() const noexcept { return slice->bytes - sent_bytes; }
 };
@@ -28,6 +34,10 @@ struct QueuedSlice {
 class SliceQueue {
  public:
   void push(QueuedSlice entry) { items_.push_back(std::move(entry)); }
+  /// What was fetched is more urgent than what comes in its turn.
+  void push_front(QueuedSlice entry) {
+    items_.insert(items_.begin() + static_cast<std::ptrdiff_t>(head_), std::move(entry));
+  }
 
   /// The first entry that has a frame to send; nullptr when none has. Finished ones at the front
   /// are forgotten; `on_gone(entry)` is called for those that left the cache unsent.
