@@ -41,6 +41,7 @@ struct ChildSubscription {
   const StreamState* stream = nullptr;
   StripeMask active = 0;
   StripeMask standby = 0;
+  PublisherEpoch asked_epoch{0};  ///< to which the sequences belong that it asked to start from
   std::vector<Stripe> stripes;
   wire::AllocationBlob allocation{};  ///< the last one that verified
   std::array<SliceQueue, kPriorities> queues;

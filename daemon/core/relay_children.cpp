@@ -144,7 +144,9 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
   const std::int64_t grace_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(kAllocationGrace).count();
   const std::int64_t until = std::max(allocation.not_after_ms, to_unix_ms(now.wall)) + grace_ms;
-  const bool same_epoch = track.epoch && *track.epoch == message.epoch;
+  // Before our first slice the child's word stands: it names a sequence of what we are to get.
+  const bool same_epoch = track.epoch.value_or(message.epoch) == message.epoch;
+  subscription->asked_epoch = message.epoch;
   const StripeMask fresh = message.stripes & ~subscription->active;
   for (std::size_t i = 0; i < track.stripes.size(); ++i) {
     const StripeIndex stripe{static_cast<std::uint8_t>(i)};

@@ -331,6 +331,7 @@ void Relay::Impl::count_delivery(const Source& source, const CachedSlice& slice,
 // --- into the window and on
 
 void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) {
+  const bool is_first = !track.epoch;
   if (track.epoch) cache_.retire(track.window, now.mono);
   track.epoch = epoch;
   for (StripeState& stripe : track.stripes) stripe.repair.reset();
@@ -338,6 +339,7 @@ void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) 
   track.origin_allowed.reset();
   track.stream->gate.clear();
   for (const Fan& fan : track.fans) {
+    if (is_first && fan.subscription->asked_epoch == epoch) continue;
     fan.peer->feed.reset(*fan.subscription);
     count_dropped(*fan.peer);
   }
