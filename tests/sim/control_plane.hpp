@@ -60,6 +60,9 @@ class ControlPlane {
   [[nodiscard]] double brain_seconds() const noexcept { return brain_seconds_; }
 
  private:
+  static constexpr Duration kBatching = 1ms;  ///< what comes within it is looked at together
+  static constexpr Duration kHousekeeping = 5s;
+
   struct Client {
     Profile profile;
     std::uint64_t session = 0;  ///< rises with each; 0 = none yet

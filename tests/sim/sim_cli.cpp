@@ -16,8 +16,9 @@ constexpr const char* kDataDirs[] = {"../shared/data", "shared/data"};
 std::string help() {
   std::string text =
       "tayga-sim SCENARIO [--nodes N] [--seed S] [--seeds N] [--duration D] [--window D]\n"
-      "                   [--stripes K] [--bitrate R] [--segment D] [--loss PERCENT]\n"
-      "                   [--jitter D] [--spikes PERCENT] [--corruption PERCENT] [--origin]\n"
+      "                   [--stripes K] [--bitrate R] [--segment D] [--fragment D]\n"
+      "                   [--loss PERCENT] [--jitter D] [--spikes PERCENT] [--corruption PERCENT] "
+      "[--origin]\n"
       "                   [--data DIR | --synthetic] [--traces] [--real-proofs] [--json]\n\n"
       "Runs the production relay and orchestrator cores in virtual time.\n"
       "Durations: 500ms, 30s, 10min, 1h. Rates: 800kbit, 1mbit. The same seed is the same run.\n"
@@ -121,6 +122,9 @@ std::optional<bool> set(SimCommand& command, std::string_view flag, std::string_
   }
   if (flag == "--segment") {
     return take(to_duration(value), Duration{200ms}, Duration{10s}, options.segment);
+  }
+  if (flag == "--fragment") {
+    return take(to_duration(value), Duration{10ms}, Duration{10s}, options.fragment);
   }
   if (flag == "--jitter") {
     return take(to_duration(value), Duration{0}, Duration{1s}, options.jitter);
