@@ -463,7 +463,10 @@ void App::Impl::watch_upload(TimePoint now) {
   upload_paused_ = paused;
   log::info(paused ? "nothing is sent to others for now; see taygactl limits"
                    : "sending to others again");
-  if (paused) driver_.send_children_away(kPausedGrace);
+  using Serving = relay::Relay::Serving;
+  driver_.input([&](relay::Relay& relay, relay::Now at) {
+    relay.on_serving(paused ? Serving::closed : Serving::open, kPausedGrace, at);
+  });
   control_.set_profile(profile());
 }
 

@@ -234,6 +234,10 @@ class Relay {
   };
   void on_origin_done(std::uint64_t request, const OriginDone& done, Now now);
 
+  /// Whether children may be given anything. Closed: children are told to go within `grace`, those
+  /// that feed us are refused, new ones too, until it is open again.
+  enum class Serving : std::uint8_t { open, closed };
+  void on_serving(Serving serving, Duration grace, Now now);
   /// Planned end: sends go_away with `grace` to everybody, final receipts, refuses new children.
   void on_shutdown(GoAwayReason reason, Duration grace, Now now);
   void on_timeout(Now now);

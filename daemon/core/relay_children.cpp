@@ -13,9 +13,7 @@ constexpr std::size_t kHeldPerPeerMax = 16;
 constexpr std::size_t kFetchRangesMax = 64;
 constexpr std::uint64_t kFetchRangeMax = 256;  ///< slices in one range
 constexpr std::size_t kFetchSlicesMax = 256;   ///< sent again for one message
-constexpr Duration kRefusedRetryAfter = 500ms;
-/// Heads that fall due this soon go out together: one wake-up serves many children.
-constexpr Duration kHeadSlack = 5ms;
+constexpr Duration kClosedRetryAfter = 5s;
 
 StripeMask stripes_of(std::size_t stripe_count) noexcept {
   return stripe_count >= 32 ? ~StripeMask{0} : (StripeMask{1} << stripe_count) - 1;
@@ -58,6 +56,7 @@ void Relay::Impl::take_message(Peer& peer, const PeerMessage& message, Now now) 
 
 void Relay::Impl::on_subscribe(Peer& from, const Subscribe& message, Now now) {
   if (draining_) return refuse(from, message, RefuseReason::draining, Duration::zero());
+  if (!serving_) return refuse(from, message, RefuseReason::no_capacity, kClosedRetryAfter);
   if (judge_subscribe(from, message, now) != Judged::done) hold(from, message, now);
 }
 
@@ -108,30 +107,6 @@ Relay::Impl::Judged Relay::Impl::judge_subscribe(Peer& from, const Subscribe& me
   }
   admit(from, track, message, judged.allocation, now);
   return Judged::done;
-}
-
-/// Who only stands by gives way to a child that wants media now. False: nobody does.
-bool Relay::Impl::make_room(SubscribeMode mode) {
-  if (mode == SubscribeMode::standby) return false;
-  for (auto& [id, peer] : peers_) {
-    const auto& subscriptions = peer->feed.subscriptions();
-    const bool stands_by =
-        !subscriptions.empty() && std::ranges::all_of(subscriptions, [](const auto& subscription) {
-          return subscription->active == 0;
-        });
-    if (!stands_by) continue;
-    while (!peer->feed.subscriptions().empty()) {
-      ChildSubscription& ended = *peer->feed.subscriptions().back();
-      const TrackState& track = *ended.track;
-      const StripeMask stripes = ended.all();
-      end_service(*peer, ended, stripes);
-      ++counters.subscriptions_refused;
-      send(*peer, SubscribeRefused{track.stream->descriptor.id, track.id, stripes,
-                                   RefuseReason::no_capacity, kRefusedRetryAfter});
-    }
-    return true;
-  }
-  return false;
 }
 
 void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message,
@@ -349,83 +324,11 @@ bool Relay::Impl::admit_rescue(Peer& from, TrackState& track, const Fetch& messa
   return false;
 }
 
-/// Tells a child what its full queue lost: it need not wait to find out.
-void Relay::Impl::tell_drops(Peer& child, Now now) {
-  for (const auto& subscription : child.feed.subscriptions()) {
-    const std::vector<SliceSeq> lost = child.feed.take_dropped(*subscription);
-    const TrackState& track = *subscription->track;
-    if (lost.empty() || !track.epoch) continue;
-    Dropped told{
-        track.stream->descriptor.id, track.id, *track.epoch, {}, child.feed.queued_age(now.mono)};
-    for (const SliceSeq seq : lost) {
-      if (told.ranges.size() >= kFetchRangesMax) break;
-      told.ranges.push_back({seq, seq});
-    }
-    send(child, std::move(told));
-  }
-}
-
 void Relay::Impl::on_receipt(Peer& from, const PeerReceipt& message, Now now) {
   const auto taken = book.on_receipt(from.id, message.blob, now);
   // Under an allocation that is long over a receipt may still be under way: not a crime, not
   // counted.
   static_cast<void>(taken);
-}
-
-void Relay::Impl::serve_children(Now now) {
-  for (auto& [id, peer] : peers_) {
-    if (peer->feed.subscriptions().empty()) continue;
-    expire_allocations(*peer, now);
-    if (peer->feed.subscriptions().empty()) continue;
-    peer->feed.enforce(now.mono);
-    count_dropped(*peer);
-    tell_drops(*peer, now);
-    const auto& subscriptions = peer->feed.subscriptions();
-    const bool active = std::ranges::any_of(
-        subscriptions, [](const auto& subscription) { return subscription->active != 0; });
-    const Duration interval = active ? limits_.head_interval : limits_.standby_interval;
-    if (now.mono + kHeadSlack >= peer->last_pull + interval) send_head(*peer, now);
-    wake_at(peer->last_pull + interval);
-  }
-}
-
-void Relay::Impl::expire_allocations(Peer& child, Now now) {
-  const std::int64_t now_ms = to_unix_ms(now.wall);
-  for (std::size_t s = child.feed.subscriptions().size(); s > 0; --s) {
-    ChildSubscription& subscription = *child.feed.subscriptions()[s - 1];
-    StripeMask over = 0;
-    for (std::size_t i = 0; i < subscription.stripes.size(); ++i) {
-      const StripeMask bit = StripeMask{1} << i;
-      if ((subscription.all() & bit) != 0 && subscription.stripes[i].service_until_ms < now_ms) {
-        over |= bit;
-      }
-    }
-    if (over == 0) continue;
-    const TrackState& track = *subscription.track;
-    send(child, SubscribeRefused{track.stream->descriptor.id, track.id, over,
-                                 RefuseReason::expired_allocation, Duration::zero()});
-    end_service(child, subscription, over);
-  }
-}
-
-void Relay::Impl::send_head(Peer& child, Now now) {
-  Head head;
-  for (const auto& subscription : child.feed.subscriptions()) {
-    const TrackState& track = *subscription->track;
-    if (!track.epoch) continue;
-    TrackHead& told = head.tracks.emplace_back();
-    told.stream_tag = track.stream->tag;
-    told.track = track.id;
-    told.epoch = *track.epoch;
-    for (StripeMask rest = subscription->all(); rest != 0; rest &= rest - 1) {
-      const StripeIndex stripe{static_cast<std::uint8_t>(std::countr_zero(rest))};
-      const StripeState& state = track.stripes[stripe.value()];
-      const unsigned hops = track.stream->publishing ? 0 : state.hops;
-      told.stripes.push_back({stripe, state.repair.next_seq(), hops});
-    }
-  }
-  child.last_pull = now.mono;
-  send(child, std::move(head));
 }
 
 }  // namespace tayga::relay

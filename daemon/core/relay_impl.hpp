@@ -17,9 +17,10 @@
 namespace tayga::relay {
 
 /// The relay's parts share one state, so they are one class in several files: relay.cpp (the public
-/// face, clock, status), relay_media.cpp (slices in), relay_children.cpp (subscriptions, heads,
-/// fetch), relay_links.cpp (assignments, subscriptions upward), relay_parents.cpp (sessions, what
-/// parents say), relay_heal.cpp (suspicion, promotion) and relay_rescue.cpp (missing slices).
+/// face, clock, status), relay_media.cpp (slices in), relay_children.cpp (subscriptions, fetch),
+/// relay_serving.cpp (what children get by and by), relay_links.cpp (assignments, subscriptions
+/// upward), relay_parents.cpp (sessions, what parents say), relay_heal.cpp (suspicion, promotion)
+/// and relay_rescue.cpp (missing slices).
 class Relay::Impl {
  public:
   Impl(const crypto::SigningKey& identity, const RelayLimits& limits, Duration submit_interval);
@@ -50,6 +51,9 @@ class Relay::Impl {
 
   // relay_links.cpp
   void on_assignment(const Assignment& assignment, Now now);
+
+  // relay_serving.cpp
+  void on_serving(Serving serving, Duration grace, Now now);
 
   // relay_rescue.cpp
   void on_origin_bytes(std::uint64_t request, std::uint64_t offset, ByteView bytes, Now now);
@@ -121,7 +125,6 @@ class Relay::Impl {
   void on_subscribe(Peer& from, const Subscribe& message, Now now);
   enum class Judged : std::uint8_t { done, hold, hold_allocation };
   Judged judge_subscribe(Peer& from, const Subscribe& message, Now now);
-  bool make_room(SubscribeMode mode);
   void admit(Peer& child, TrackState& track, const Subscribe& message,
              const wire::Allocation& allocation, Now now);
   void hold(const Peer& from, const Subscribe& message, Now now);
@@ -131,18 +134,22 @@ class Relay::Impl {
   void on_unsubscribe(Peer& from, const Unsubscribe& message);
   void on_fetch(Peer& from, const Fetch& message, Now now);
   bool admit_rescue(Peer& from, TrackState& track, const Fetch& message, Now now);
-  void tell_drops(Peer& child, Now now);
   void on_receipt(Peer& from, const PeerReceipt& message, Now now);
   void end_service(Peer& child, ChildSubscription& subscription, StripeMask stripes);
   void update_fan(Peer& child, TrackState& track);
   void drop_children(TrackState& track, RefuseReason reason);
   void drop_child(Peer& child);
   void count_dropped(Peer& child);
-  void serve_children(Now now);
-  void expire_allocations(Peer& child, Now now);
-  void send_head(Peer& child, Now now);
   [[nodiscard]] std::size_t child_count() const;
   [[nodiscard]] bool carries(const StreamState& stream, TrackId track, StripeMask stripes) const;
+
+  // --- relay_serving.cpp
+  bool make_room(SubscribeMode mode);
+  void end_all_service(Peer& child, RefuseReason reason);
+  void serve_children(Now now);
+  void tell_drops(Peer& child, Now now);
+  void expire_allocations(Peer& child, Now now);
+  void send_head(Peer& child, Now now);
 
   // --- relay_links.cpp
   void set_links(StreamState& stream, const Assignment& assignment, Now now);
@@ -247,6 +254,7 @@ class Relay::Impl {
   std::uint64_t next_session_ = 1;
   std::uint64_t next_arrival_ = 1;
   bool draining_ = false;
+  bool serving_ = true;  ///< to children; false while the upload budget gives nothing
   bool dirty_ = false;
 };
 

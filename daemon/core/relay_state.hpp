@@ -97,6 +97,8 @@ struct UpLink {
   }
 };
 
+/// A child that was refused for a passing reason asks again no sooner.
+inline constexpr Duration kRefusedRetryAfter = 500ms;
 /// Media that was fetched may take this long to come.
 inline constexpr Duration kFetchedAccepted = 5s;
 

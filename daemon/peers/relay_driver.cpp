@@ -8,7 +8,6 @@
 #include "daemon/control/peer_codec.hpp"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 #include <variant>
 
@@ -443,20 +442,6 @@ void RelayDriver::forget(Link& link) {
     return;
   }
   std::erase_if(surplus_, [&](const auto& entry) { return entry.get() == &link; });
-}
-
-void RelayDriver::send_children_away(Duration grace) {
-  std::set<NodeId> parents;
-  for (const relay::StripeStatus& stripe : relay_.stripes()) {
-    if (stripe.parent) parents.insert(*stripe.parent);
-    if (stripe.standby) parents.insert(*stripe.standby);
-  }
-  for (const relay::ChildStatus& child : relay_.children(async::Clock::now())) {
-    const auto link = links_.find(child.child);
-    // A peer that takes go_away ends the session in the end: one that feeds us must stay.
-    if (link == links_.end() || !link->second->is_up() || parents.contains(child.child)) continue;
-    link->second->send(relay::GoAway{relay::GoAwayReason::paused, grace});
-  }
 }
 
 async::Task<void> RelayDriver::shutdown(Duration grace) {

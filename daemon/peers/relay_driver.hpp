@@ -61,9 +61,9 @@ class RelayDriver {
     NodeId self;
     std::string software;
     std::size_t dials_max = 64;
-    Duration dial_timeout = 5s;   ///< of one address; several are tried one shortly after another
-    Duration ping_interval = 5s;  ///< a quiet link is heard before kSessionIdleMax
-    Duration hello_timeout = 5s;  ///< a peer that proves a key but says nothing is closed
+    Duration dial_timeout = 5s;    ///< of one address; several are tried one shortly after another
+    Duration ping_interval = 5s;   ///< a quiet link is heard before kSessionIdleMax
+    Duration hello_timeout = 5s;   ///< a peer that proves a key but says nothing is closed
     UploadGate* upload = nullptr;  ///< all that is sent passes it; must outlive the driver
   };
 
@@ -89,10 +89,6 @@ class RelayDriver {
     perform();
   }
   [[nodiscard]] static relay::Now now() noexcept;
-
-  /// No media can be given for a while: children whose parent we are, and who are none of ours, are
-  /// told to go elsewhere within `grace`.
-  void send_children_away(Duration grace);
 
   /// Says go_away, serves children until they moved away or `grace` passed, closes all sessions.
   async::Task<void> shutdown(Duration grace);

@@ -146,14 +146,16 @@ TEST_CASE("a used-up month stops media at the quota, and the exact count outlive
   CHECK(last->bytes == crowd.upload.budget().month().used_bytes());
 }
 
-TEST_CASE("children that are sent away learn it, and a parent is not") {
+TEST_CASE("children of a node that may send nothing learn it") {
   relay::UploadLimits limits;
   Crowd crowd{limits, 1};
   TestPublisher publisher{crowd.gateway, crowd.network, 4};
   TestNode& child = *crowd.children.front();
   publisher.publish(kSegmentSize);
   REQUIRE(run_until(crowd.io, 10s, [&] { return child.played().size() == 1; }));
-  crowd.gateway.driver().send_children_away(2s);
+  crowd.gateway.driver().input([](relay::Relay& relay, relay::Now now) {
+    relay.on_serving(relay::Relay::Serving::closed, 2s, now);
+  });
   REQUIRE(run_until(crowd.io, 5s, [&] { return !child.lost().empty(); }));
   CHECK(child.lost().front().reason == relay::LossReason::go_away);
 }

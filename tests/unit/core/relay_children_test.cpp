@@ -176,6 +176,26 @@ TEST_CASE("a child that only stands by gives way to one that wants media") {
   CHECK(rig.sent<relay::SubscribeRefused>(child).size() == 1);  // it does not come back so
 }
 
+TEST_CASE("a node that may send nothing says so: children go, a parent is refused, nobody comes") {
+  Rig rig;
+  rig.join_parent();
+  rig.join_child(rig.child.node_id());
+  rig.join_child(rig.parent.node_id());  // it feeds us, and asks for what we do not get from it
+  rig.relay.on_serving(Relay::Serving::closed, 5s, at(rig.now));
+  rig.drain();
+  const auto away = rig.sent<relay::GoAway>(rig.child.node_id());
+  REQUIRE(away.size() == 1);
+  CHECK(away[0] == relay::GoAway{relay::GoAwayReason::paused, 5s});
+  CHECK(rig.sent<relay::GoAway>(rig.parent.node_id()).empty());
+  rig.join_child(rig.child2.node_id());
+  const auto refused = rig.sent<relay::SubscribeRefused>(rig.child2.node_id());
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].reason == relay::RefuseReason::no_capacity);
+  rig.relay.on_serving(Relay::Serving::open, 0s, at(rig.now));
+  rig.hear(rig.child2.node_id(), rig.request(rig.child2.node_id()));
+  CHECK(rig.sent<relay::SubscribeOk>(rig.child2.node_id()).size() == 1);
+}
+
 TEST_CASE("a peer that floods with requests is disconnected") {
   Rig rig;
   rig.start_publishing();

@@ -1,0 +1,135 @@
+#include "daemon/core/relay_impl.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace tayga::relay {
+namespace {
+
+constexpr std::size_t kDroppedRangesMax = 64;
+/// Heads that fall due this soon go out together: one wake-up serves many children.
+constexpr Duration kHeadSlack = 5ms;
+
+}  // namespace
+
+/// Nothing can be given: who feeds us stays as a peer and is refused, the others are asked to go.
+void Relay::Impl::on_serving(Serving serving, Duration grace, Now now) {
+  serving_ = serving == Serving::open;
+  if (serving_) return;
+  for (auto& [id, peer] : peers_) {
+    if (!peer->up() || peer->feed.subscriptions().empty()) continue;
+    StripeMask feeds_us = 0;
+    for_each_link(*peer, [&](const StreamState&, const TrackState&, const UpLink& link) {
+      feeds_us |= link.wanted | link.wanted_standby | link.sent;
+    });
+    if (feeds_us == 0) {
+      send(*peer, GoAway{GoAwayReason::paused, grace});
+    } else {
+      end_all_service(*peer, RefuseReason::draining);
+    }
+  }
+  wake_at(now.mono + limits_.head_interval);
+}
+
+void Relay::Impl::end_all_service(Peer& child, RefuseReason reason) {
+  while (!child.feed.subscriptions().empty()) {
+    ChildSubscription& ended = *child.feed.subscriptions().back();
+    const TrackState& track = *ended.track;
+    const StripeMask stripes = ended.all();
+    end_service(child, ended, stripes);
+    ++counters.subscriptions_refused;
+    send(child, SubscribeRefused{track.stream->descriptor.id, track.id, stripes, reason,
+                                 kRefusedRetryAfter});
+  }
+}
+
+/// Who only stands by gives way to a child that wants media now. False: nobody does.
+bool Relay::Impl::make_room(SubscribeMode mode) {
+  if (mode == SubscribeMode::standby) return false;
+  for (auto& [id, peer] : peers_) {
+    const auto& subscriptions = peer->feed.subscriptions();
+    const bool stands_by =
+        !subscriptions.empty() && std::ranges::all_of(subscriptions, [](const auto& subscription) {
+          return subscription->active == 0;
+        });
+    if (!stands_by) continue;
+    end_all_service(*peer, RefuseReason::no_capacity);
+    return true;
+  }
+  return false;
+}
+
+/// Tells a child what its full queue lost: it need not wait to find out.
+void Relay::Impl::tell_drops(Peer& child, Now now) {
+  for (const auto& subscription : child.feed.subscriptions()) {
+    const std::vector<SliceSeq> lost = child.feed.take_dropped(*subscription);
+    const TrackState& track = *subscription->track;
+    if (lost.empty() || !track.epoch) continue;
+    Dropped told{
+        track.stream->descriptor.id, track.id, *track.epoch, {}, child.feed.queued_age(now.mono)};
+    for (const SliceSeq seq : lost) {
+      if (told.ranges.size() >= kDroppedRangesMax) break;
+      told.ranges.push_back({seq, seq});
+    }
+    send(child, std::move(told));
+  }
+}
+
+void Relay::Impl::serve_children(Now now) {
+  for (auto& [id, peer] : peers_) {
+    if (peer->feed.subscriptions().empty()) continue;
+    expire_allocations(*peer, now);
+    if (peer->feed.subscriptions().empty()) continue;
+    peer->feed.enforce(now.mono);
+    count_dropped(*peer);
+    tell_drops(*peer, now);
+    const auto& subscriptions = peer->feed.subscriptions();
+    const bool active = std::ranges::any_of(
+        subscriptions, [](const auto& subscription) { return subscription->active != 0; });
+    const Duration interval = active ? limits_.head_interval : limits_.standby_interval;
+    if (now.mono + kHeadSlack >= peer->last_pull + interval) send_head(*peer, now);
+    wake_at(peer->last_pull + interval);
+  }
+}
+
+void Relay::Impl::expire_allocations(Peer& child, Now now) {
+  const std::int64_t now_ms = to_unix_ms(now.wall);
+  for (std::size_t s = child.feed.subscriptions().size(); s > 0; --s) {
+    ChildSubscription& subscription = *child.feed.subscriptions()[s - 1];
+    StripeMask over = 0;
+    for (std::size_t i = 0; i < subscription.stripes.size(); ++i) {
+      const StripeMask bit = StripeMask{1} << i;
+      if ((subscription.all() & bit) != 0 && subscription.stripes[i].service_until_ms < now_ms) {
+        over |= bit;
+      }
+    }
+    if (over == 0) continue;
+    const TrackState& track = *subscription.track;
+    send(child, SubscribeRefused{track.stream->descriptor.id, track.id, over,
+                                 RefuseReason::expired_allocation, Duration::zero()});
+    end_service(child, subscription, over);
+  }
+}
+
+void Relay::Impl::send_head(Peer& child, Now now) {
+  Head head;
+  for (const auto& subscription : child.feed.subscriptions()) {
+    const TrackState& track = *subscription->track;
+    if (!track.epoch) continue;
+    TrackHead& told = head.tracks.emplace_back();
+    told.stream_tag = track.stream->tag;
+    told.track = track.id;
+    told.epoch = *track.epoch;
+    for (StripeMask rest = subscription->all(); rest != 0; rest &= rest - 1) {
+      const StripeIndex stripe{static_cast<std::uint8_t>(std::countr_zero(rest))};
+      const StripeState& state = track.stripes[stripe.value()];
+      const unsigned hops = track.stream->publishing ? 0 : state.hops;
+      told.stripes.push_back({stripe, state.repair.next_seq(), hops});
+    }
+  }
+  child.last_pull = now.mono;
+  send(child, std::move(head));
+}
+
+}  // namespace tayga::relay
