@@ -33,6 +33,14 @@ const FrameBank::Slice* FrameBank::find(TrackId track, PublisherEpoch epoch, Sli
   return place < run->second.slices.size() ? &run->second.slices[place] : nullptr;
 }
 
+bool FrameBank::is_forgotten(TrackId track, SliceSeq seq) const {
+  for (auto run = runs_.lower_bound({track, PublisherEpoch{0}});
+       run != runs_.end() && run->first.first == track; ++run) {
+    if (seq.value() < run->second.first_seq) return true;
+  }
+  return false;
+}
+
 bool FrameBank::is_genuine(const Slice& slice, std::size_t index, const SharedBytes& frame) {
   if (index >= slice.frames.size()) return false;
   const SharedBytes& made = slice.frames[index];

@@ -37,6 +37,8 @@ class FrameBank {
   };
   [[nodiscard]] Match match_chunk(TrackId track, SliceSeq seq, std::size_t index,
                                   const SharedBytes& frame) const;
+  /// It was published, and longer ago than what is remembered.
+  [[nodiscard]] bool is_forgotten(TrackId track, SliceSeq seq) const;
   /// `frame` is frame `index` of `slice`, bit by bit.
   [[nodiscard]] static bool is_genuine(const Slice& slice, std::size_t index,
                                        const SharedBytes& frame);

@@ -37,8 +37,9 @@ class NetObserver {
     const SharedBytes* frame = nullptr;
     const FrameBank::Slice* slice = nullptr;
     SliceSeq seq;
-    std::size_t index = 0;  ///< 0 = the header, i + 1 = chunk i
-    bool genuine = false;   ///< bit by bit what was published
+    std::size_t index = 0;   ///< 0 = the header, i + 1 = chunk i
+    bool genuine = false;    ///< bit by bit what was published
+    bool forgotten = false;  ///< published too long ago to say
   };
   virtual void on_frame(const Delivered& frame) = 0;
   struct Said {

@@ -211,6 +211,7 @@ void SimNet::deliver_frame(const Turn& at, const SharedBytes& frame) {
       const TrackId track{name.integer<std::uint32_t>()};
       const PublisherEpoch epoch{name.integer<std::uint32_t>()};
       seen.seq = SliceSeq{name.integer<std::uint64_t>()};
+      seen.forgotten = parts_.bank.is_forgotten(track, seen.seq);
       seen.slice = parts_.bank.find(track, epoch, seen.seq);
       seen.genuine = seen.slice != nullptr && FrameBank::is_genuine(*seen.slice, 0, frame);
     }
@@ -219,6 +220,7 @@ void SimNet::deliver_frame(const Turn& at, const SharedBytes& frame) {
     seen.index = std::size_t{chunk->index} + 1;
     const auto match = parts_.bank.match_chunk(chunk->track, chunk->slice_seq, seen.index, frame);
     seen.slice = match.slice;
+    seen.forgotten = !match.genuine && parts_.bank.is_forgotten(chunk->track, chunk->slice_seq);
     seen.genuine = match.genuine;
   }
   ++frames_;
