@@ -36,22 +36,21 @@ void Auditor::require(bool holds, const char* rule, const std::string& detail) {
 }
 
 void Auditor::on_frame(const NetObserver::Delivered& frame) {
-  if (!frame.genuine && frame.forgotten) return;  // the relays' own proof stands alone
-  if (!frame.genuine) {
-    if (!liars_.contains(frame.from)) {
-      require(false, "no unverified frame is forwarded",
-              words(frame.from, frame.to, frame.seq.value(), frame.index));
-    }
+  // Of what is older than the publisher's memory the relays' own proof stands alone.
+  if (!frame.genuine && !frame.forgotten) {
+    require(liars_.contains(frame.from), "no unverified frame is forwarded",
+            words(frame.from, frame.to, frame.seq.value(), frame.index));
     return;
   }
-  const media::SliceHeader& header = frame.slice->header;
   Sender& from = sender(frame.session, frame.side);
   if (frame.index > 0) {
     if (from.payload_bytes == nullptr) {
       from.payload_bytes = &delivered_bytes_[{frame.from, frame.to}];
     }
-    *from.payload_bytes += header.chunk_size(frame.index - 1);
+    *from.payload_bytes += (*frame.frame)->size() - wire::kFrameHeaderSize - wire::kChunkHeaderSize;
   }
+  if (!frame.genuine) return;
+  const media::SliceHeader& header = frame.slice->header;
   note_sent(frame, from.tracks[header.track == kPresentationTrack ? 0 : 1]);
 }
 

@@ -20,6 +20,9 @@ void FrameBank::add(const media::SignedSlice& slice, TimePoint now) {
   }
   run.added.push_back(now);
   while (run.added.front() + kFrameMemory < now) {
+    if (run.slices.front().header.kind != media::ObjectKind::segment) {
+      run.kept.emplace(run.first_seq, std::move(run.slices.front()));
+    }
     run.added.pop_front();
     run.slices.pop_front();
     ++run.first_seq;
@@ -28,7 +31,11 @@ void FrameBank::add(const media::SignedSlice& slice, TimePoint now) {
 
 const FrameBank::Slice* FrameBank::find(TrackId track, PublisherEpoch epoch, SliceSeq seq) const {
   const auto run = runs_.find({track, epoch});
-  if (run == runs_.end() || seq.value() < run->second.first_seq) return nullptr;
+  if (run == runs_.end()) return nullptr;
+  if (seq.value() < run->second.first_seq) {
+    const auto kept = run->second.kept.find(seq.value());
+    return kept == run->second.kept.end() ? nullptr : &kept->second;
+  }
   const std::uint64_t place = seq.value() - run->second.first_seq;
   return place < run->second.slices.size() ? &run->second.slices[place] : nullptr;
 }

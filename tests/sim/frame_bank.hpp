@@ -14,7 +14,8 @@
 
 namespace tayga::sim {
 
-/// Every frame that the publisher made in the last kFrameMemory: what honest relays may forward.
+/// Every frame that the publisher made in the last kFrameMemory, and all of what is no segment,
+/// which relays keep for as long: what honest ones may forward.
 class FrameBank {
  public:
   /// Longer than any relay keeps a slice and any session delays one.
@@ -48,6 +49,7 @@ class FrameBank {
     std::uint64_t first_seq = 0;
     std::deque<Slice> slices;
     std::deque<TimePoint> added;
+    std::map<std::uint64_t, Slice> kept;  ///< older ones that are no segment's
   };
   std::map<std::pair<TrackId, PublisherEpoch>, Run> runs_;
 };
