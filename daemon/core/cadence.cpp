@@ -15,6 +15,11 @@ void Cadence::restart(TimePoint now) noexcept {
   last_ = burst_ = now;
 }
 
+void Cadence::relearn() noexcept {
+  interval_ = Cadence{}.interval_;
+  jitter_ = Cadence{}.jitter_;
+}
+
 void Cadence::on_beat(TimePoint now) noexcept {
   last_ = std::max(last_, now);
   const Duration since = now - burst_;

@@ -17,6 +17,8 @@ class Cadence {
  public:
   /// A session begins, or its silence was asked for: nothing is overdue.
   void restart(TimePoint now) noexcept;
+  /// It beats differently from here on; that it was held up before stays known.
+  void relearn() noexcept;
   void on_beat(TimePoint now) noexcept;
 
   [[nodiscard]] TimePoint last_beat() const noexcept { return last_; }

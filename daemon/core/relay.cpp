@@ -185,7 +185,7 @@ void Relay::Impl::keep_house(Now now) {
   retry_held(now);
   for (auto& [stream_id, stream] : streams_) {
     for (auto& [track_id, track] : stream->tracks) {
-      tell_gaps(*track, now);
+      tell_starving(*track, now);
       update_playout(*track, now);
     }
   }

@@ -33,23 +33,24 @@ void Relay::Impl::take_message(Peer& peer, const PeerMessage& message, Now now) 
     if (peer.requests.take(now.mono)) return handle();
     disconnect(peer, "asks too much", LossReason::closed, now);
   };
-  std::visit(Overloaded{
-                 [](const Hello&) {},  // the shell compared networks before it told us of the peer
-                 [&](const Subscribe& m) { asked([&] { on_subscribe(peer, m, now); }); },
-                 [&](const SubscribeOk& m) { on_subscribe_ok(peer, m, now); },
-                 [&](const SubscribeRefused& m) { on_subscribe_refused(peer, m, now); },
-                 [&](const Unsubscribe& m) { asked([&] { on_unsubscribe(peer, m); }); },
-                 [&](const Head& m) { on_head(peer, m, now); },
-                 [&](const Fetch& m) { on_fetch(peer, m, now); },
-                 [&](const PeerReceipt& m) { on_receipt(peer, m, now); },
-                 [&](const UpstreamGap& m) { on_upstream_gap(peer, m, now); },
-                 [&](const GoAway& m) { on_go_away(peer, m, now); },
-                 [&](const Ping& m) { send(peer, Pong{m.nonce}); },
-                 [](const Pong&) {},
-                 [&](const FetchRefused& m) { on_fetch_refused(peer, m, now); },
-                 [&](const Dropped& m) { on_dropped(peer, m, now); },
-             },
-             message);
+  std::visit(
+      Overloaded{
+          [](const Hello&) {},  // the shell compared networks before it told us of the peer
+          [&](const Subscribe& m) { asked([&] { on_subscribe(peer, m, now); }); },
+          [&](const SubscribeOk& m) { asked([&] { on_subscribe_ok(peer, m, now); }); },
+          [&](const SubscribeRefused& m) { asked([&] { on_subscribe_refused(peer, m, now); }); },
+          [&](const Unsubscribe& m) { asked([&] { on_unsubscribe(peer, m); }); },
+          [&](const Head& m) { on_head(peer, m, now); },
+          [&](const Fetch& m) { on_fetch(peer, m, now); },
+          [&](const PeerReceipt& m) { on_receipt(peer, m, now); },
+          [&](const UpstreamGap& m) { asked([&] { on_upstream_gap(peer, m, now); }); },
+          [&](const GoAway& m) { on_go_away(peer, m, now); },
+          [&](const Ping& m) { send(peer, Pong{m.nonce}); },
+          [](const Pong&) {},
+          [&](const FetchRefused& m) { asked([&] { on_fetch_refused(peer, m, now); }); },
+          [&](const Dropped& m) { asked([&] { on_dropped(peer, m, now); }); },
+      },
+      message);
 }
 
 // --- admission
@@ -145,13 +146,8 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
   child.last_pull = now.mono;
   wake_at(now.mono + limits_.head_interval);
   send(child, SubscribeOk{message.stream, message.track, message.stripes});
-  StripeMask starving = 0;
-  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
-    if (track.stripes[i].gap_told) starving |= StripeMask{1} << i;
-  }
-  if ((starving & message.stripes) != 0) {
-    send(child, UpstreamGap{message.stream, message.track, starving & message.stripes});
-  }
+  const StripeMask starving = track.starving & subscription->active;
+  if (starving != 0) send(child, UpstreamGap{message.stream, message.track, starving});
   if (fresh != 0 && message.mode == SubscribeMode::active && child.feed.mark_ready()) {
     push(MediaReady{child.id});
   }
@@ -281,7 +277,7 @@ void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
   if (track == nullptr || !track->epoch || *track->epoch != message.epoch) return;
   ChildSubscription* subscription = from.feed.find(*track);
   if (subscription == nullptr) return;
-  if (message.rescue && !admit_rescue(from, *track, message, now)) return;
+  std::optional<ObjectId> refused;
   const auto& slices = track->window.slices();
   std::vector<std::pair<SlicePtr, FrameMask>> wanted;
   for (const SeqRange& range : message.ranges) {
@@ -293,6 +289,11 @@ void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
       if (!it->second->complete() || wanted.size() == kFetchSlicesMax) continue;
       const auto& same = &std::pair<SlicePtr, FrameMask>::first;
       if (std::ranges::find(wanted, it->second, same) != wanted.end()) continue;
+      if (refused == it->second->header.object) continue;
+      if (message.rescue && !admit_rescue(from, *track, *it->second, now)) {
+        refused = it->second->header.object;
+        continue;
+      }
       wanted.emplace_back(it->second, range.first == range.last ? range.have : 0);
     }
   }
@@ -307,20 +308,20 @@ void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
   if (from.feed.mark_ready()) push(MediaReady{from.id});
 }
 
-/// A gateway helps a share of its audience at once with one object; who is refused may go to the
-/// origin when there is one.
-bool Relay::Impl::admit_rescue(Peer& from, TrackState& track, const Fetch& message, Now now) {
+/// A gateway helps a share of its audience at once with one object, and sends as many on to the
+/// origin when there is one. The others may ask again.
+bool Relay::Impl::admit_rescue(Peer& from, TrackState& track, const CachedSlice& slice, Now now) {
   StreamState& stream = *track.stream;
-  if (!stream.publishing || message.ranges.empty()) return true;
-  const SliceSeq first = message.ranges.front().first;
-  const auto slice = track.window.slices().lower_bound(first);
-  if (slice == track.window.slices().end()) return true;
+  if (!stream.publishing) return true;
   const std::size_t limit = rescue_limit(stream.rescue.audience, stream.rescue.share_permille);
-  const RescueGate::Key object{track.id, slice->second->header.object};
+  const RescueGate::Key object{track.id, slice.header.object};
   if (stream.gate.admit(object, from.id, limit, now.mono)) return true;
+  FetchRefused refused{stream.descriptor.id, track.id,    slice.header.epoch,
+                       slice.header.seq,     kRescueHold, false};
+  refused.origin = !stream.descriptor.origin_url.empty() &&
+                   stream.origin_gate.admit(object, from.id, limit, now.mono);
   ++counters.rescues_refused;
-  send(from,
-       FetchRefused{stream.descriptor.id, track.id, message.epoch, first, kRescueHold, false});
+  send(from, refused);
   return false;
 }
 

@@ -18,7 +18,6 @@ constexpr std::size_t kFetchAhead = 16;
 constexpr std::size_t kPoorMax = 5;
 constexpr Duration kPoorSpan = 2s;
 constexpr Duration kPoorAvoided = 10s;
-constexpr Duration kQuiet = 100ms;
 /// A starving parent is waited for: it repairs. Then it is replaced like one that is silent.
 constexpr Duration kGapPatience = 800ms;
 /// Without parent and standby a gateway feeds this node, but not all such nodes at once.
@@ -34,7 +33,7 @@ void Relay::Impl::suspect(Peer& peer, Now now) {
   for_each_link(peer, [&](const StreamState&, TrackState& track, UpLink& link) {
     const StripeMask starving = link.confirmed & link.wanted;
     if (starving == 0) return;
-    tell_gap(track, starving);
+    tell_starving(track, now);
     if (may_speculate()) fetch_from_standby(track, link, now);
   });
   dirty_ = true;
@@ -68,7 +67,8 @@ void Relay::Impl::fetch_from_standby(TrackState& track, UpLink& link, Now now) {
 bool Relay::Impl::is_ready(const UpLink& link, StripeIndex stripe, TimePoint now) {
   const Peer& peer = *link.peer;
   if (!peer.up() || peer.suspected || peer.leaves_at || now < peer.blocked_until) return false;
-  if (now < link.avoid_until || now > peer.cadence.last_beat() + kStandbyHeardWithin) return false;
+  if (link.avoids(to_mask(stripe), now) || now > peer.cadence.last_beat() + kStandbyHeardWithin)
+    return false;
   return ((link.confirmed | link.confirmed_standby) & to_mask(stripe)) != 0;
 }
 
@@ -87,10 +87,12 @@ UpLink* Relay::Impl::standby_of(TrackState& track, StripeIndex stripe, const UpL
   return former;
 }
 
-bool Relay::Impl::is_hopeless(const UpLink& link, StripeIndex stripe, Now now) const {
+bool Relay::Impl::is_hopeless(const StripeState& state, const UpLink& link, StripeIndex stripe,
+                              Now now) const {
   const Peer& peer = *link.peer;
   const StripeMask bit = to_mask(stripe);
-  if (now.mono < peer.blocked_until || now.mono < link.avoid_until || peer.leaves_at) return true;
+  if (now.mono < peer.blocked_until || link.avoids(bit, now.mono) || peer.leaves_at) return true;
+  if (now.mono < deaf_until_) return false;  // what was said in time may still be unread
   if (!peer.up()) {
     const bool is_slow = peer.connecting && now.mono >= peer.connecting_since + kDialPatience;
     return peer.backoff > Duration::zero() || is_slow;
@@ -99,7 +101,7 @@ bool Relay::Impl::is_hopeless(const UpLink& link, StripeIndex stripe, Now now) c
   const bool unconfirmed = (link.sent & ~link.confirmed & bit) != 0;
   if (unconfirmed && now.mono >= link.subscribed_at + kConfirmPatience) return true;
   if ((link.reported & bit) != 0 && (link.sent & bit) == 0 && now.mono < link.retry_at) return true;
-  return (link.gap & bit) != 0 && now.mono >= link.gap_since + kGapPatience;
+  return (link.gap & bit) != 0 && now.mono >= state.gap_since + kGapPatience;
 }
 
 /// Gives every stripe whose parent is lost to its standby. Nobody is asked; the orchestrator hears
@@ -111,15 +113,19 @@ void Relay::Impl::heal(TrackState& track, Now now) {
     const auto wanted = std::ranges::find_if(track.links, [&](const std::unique_ptr<UpLink>& link) {
       return (link->wanted & to_mask(stripe)) != 0;
     });
-    if (wanted == track.links.end()) continue;
+    if (wanted == track.links.end()) {
+      track.stripes[i].mending.reset();  // nobody is to feed it any more
+      continue;
+    }
     UpLink& parent = **wanted;
-    note_quiet(track, parent, stripe, now);
-    if ((parent.gap & to_mask(stripe)) != 0) wake_at(parent.gap_since + kGapPatience);
+    const StripeState& state = track.stripes[i];
+    if (state.mending) note_whole(track, stripe, now);
+    if ((parent.gap & to_mask(stripe)) != 0) wake_at(state.gap_since + kGapPatience);
     if ((parent.sent & ~parent.confirmed & to_mask(stripe)) != 0) {
       wake_at(parent.subscribed_at + kConfirmPatience);
     }
     if (parent.peer->connecting) wake_at(parent.peer->connecting_since + kDialPatience);
-    if (!is_hopeless(parent, stripe, now)) continue;
+    if (!is_hopeless(state, parent, stripe, now)) continue;
     UpLink* standby = standby_of(track, stripe, &parent, now.mono);
     if (standby == nullptr) standby = adopt_gateway(track, stripe, parent, now);
     if (standby != nullptr) promote(track, stripe, parent, *standby, now);
@@ -128,11 +134,14 @@ void Relay::Impl::heal(TrackState& track, Now now) {
 
 UpLink* Relay::Impl::adopt_gateway(TrackState& track, StripeIndex stripe, const UpLink& parent,
                                    Now now) {
-  const auto& mending = track.stripes[stripe.value()].mending;
-  const StreamState& stream = *track.stream;
-  if (!mending || stream.rescue.gateways.empty()) return nullptr;
-  const TimePoint turn = mending->last_beat + kOrphanPatience +
-                         rescue_turn(self_, ObjectId{stripe.value()}, stream.rescue.share_permille);
+  const StripeState& state = track.stripes[stripe.value()];
+  const RescuePlan& rescue = track.stream->rescue;
+  if (rescue.gateways.empty() || rescue.share_permille == 0) return nullptr;
+  if (!state.mending && !state.orphaned_since) return nullptr;
+  const TimePoint since = state.mending ? state.mending->last_beat : *state.orphaned_since;
+  const TimePoint turn =
+      since + kOrphanPatience +
+      rescue_turn(self_, ObjectId{stripe.value()}, rescue.audience, rescue.share_permille);
   if (now.mono < turn) {
     wake_at(turn);
     return nullptr;
@@ -145,7 +154,9 @@ UpLink* Relay::Impl::adopt_gateway(TrackState& track, StripeIndex stripe, const 
 void Relay::Impl::promote(TrackState& track, StripeIndex stripe, UpLink& from, UpLink& to,
                           Now now) {
   const StripeMask bit = to_mask(stripe);
-  const bool is_alive = from.peer->up() && !from.peer->condemned && !from.peer->leaves_at;
+  const bool is_blocked = now.mono < from.peer->blocked_until;
+  const bool is_alive =
+      from.peer->up() && !from.peer->condemned && !from.peer->leaves_at && !is_blocked;
   const LossReason reason = is_alive ? LossReason::silent : from.peer->last_loss;
   from.wanted &= ~bit;
   from.promoted &= ~bit;
@@ -154,46 +165,47 @@ void Relay::Impl::promote(TrackState& track, StripeIndex stripe, UpLink& from, U
   to.wanted_standby &= ~bit;
   to.former &= ~bit;
   to.reported &= ~bit;
-  const bool is_trusted = reason != LossReason::tampered && reason != LossReason::go_away;
-  if (is_trusted) {
+  to.gap &= ~bit;
+  const bool stands_by = !is_blocked && reason != LossReason::go_away;
+  if (stands_by) {
     from.wanted_standby |= bit;
     from.former |= bit;
   }
   from.poor.clear();
-  StripeState& state = track.stripes[stripe.value()];
-  if (!state.mending && (from.confirmed & bit) != 0) {
-    state.mending = Mending{from.peer->id, reason, from.peer->cadence.last_beat()};
-  }
+  if ((from.confirmed & bit) != 0) begin_mending(track, stripe, from, reason);
   losses_.push_back({track.stream->descriptor.id, track.id, bit, from.peer->id, reason});
   ++counters.promotions;
   dirty_ = true;
-  if ((to.confirmed & bit) != 0) note_whole(track, to, stripe, now);
 }
 
-/// The stripe's parent delivers, or has nothing that we lack.
-void Relay::Impl::note_whole(TrackState& track, UpLink& link, StripeIndex stripe, Now now) {
-  auto& mending = track.stripes[stripe.value()].mending;
-  if (!mending || (link.wanted & to_mask(stripe)) == 0) return;
+void Relay::Impl::begin_mending(TrackState& track, StripeIndex stripe, const UpLink& lost,
+                                LossReason reason) {
+  StripeState& state = track.stripes[stripe.value()];
+  if (state.mending) return;  // the first loss counts
+  const SliceSeq begun = state.repair.frontier().value_or(SliceSeq{0});
+  state.mending = Mending{lost.peer->id, reason, lost.peer->cadence.last_beat(),
+                          std::max(begun, state.repair.head_next())};
+}
+
+/// The stripe is mended when its parent confirmed and nothing is missing of what had begun to come
+/// or was told of when the former one was lost.
+void Relay::Impl::note_whole(TrackState& track, StripeIndex stripe, Now now) {
+  StripeState& state = track.stripes[stripe.value()];
+  const auto parent = std::ranges::find_if(track.links, [&](const std::unique_ptr<UpLink>& link) {
+    return (link->wanted & link->confirmed & to_mask(stripe)) != 0;
+  });
+  if (!state.mending || parent == track.links.end() || (*parent)->peer->suspected) return;
+  const auto missing = state.repair.first_missing(track.window);
+  if (missing && *missing < state.mending->whole_at) return;
   StreamState& stream = *track.stream;
-  const Duration gap = std::max(Duration::zero(), now.mono - mending->last_beat);
+  const Mending mended = *std::exchange(state.mending, std::nullopt);
+  const Duration gap = std::max(Duration::zero(), now.mono - mended.last_beat);
+  const NodeId& by = (*parent)->peer->id;
   ++counters.repairs;
   ++stream.repairs;
-  stream.last_repair = LastRepair{mending->lost, link.peer->id, mending->reason, gap, now.mono};
-  push(Repaired{stream.descriptor.id, track.id, to_mask(stripe), mending->lost, link.peer->id,
-                mending->reason, gap});
-  mending.reset();
-}
-
-/// A parent that is busy with other tracks gives no heads: when it confirmed and has sent nothing
-/// of this stripe since, there was nothing to send.
-void Relay::Impl::note_quiet(TrackState& track, UpLink& link, StripeIndex stripe, Now now) {
-  const StripeState& state = track.stripes[stripe.value()];
-  if (!state.mending || (link.confirmed & to_mask(stripe)) == 0 || link.peer->suspected) return;
-  const TimePoint at = link.confirmed_at + kQuiet;
-  if (now.mono < at) return wake_at(at);
-  const auto missing = state.repair.first_missing(track.window);
-  if (missing && *missing < state.repair.head_next()) return;
-  note_whole(track, link, stripe, Now{link.confirmed_at, now.wall});
+  stream.last_repair = LastRepair{mended.lost, by, mended.reason, gap, now.mono};
+  push(Repaired{stream.descriptor.id, track.id, to_mask(stripe), mended.lost, by, mended.reason,
+                gap});
 }
 
 /// `by` brought a slice that the stripe's parent owed: a parent that beats but does not deliver is
@@ -209,7 +221,7 @@ void Relay::Impl::note_poor(TrackState& track, StripeIndex stripe, const UpLink&
     if (link->poor.size() < kPoorMax) continue;
     link->poor.clear();
     if (standby_of(track, stripe, link.get(), now.mono) == nullptr) continue;
-    link->avoid_until = now.mono + kPoorAvoided;
+    link->avoid(bit, now.mono, kPoorAvoided);
     lose(track, *link, bit, LossReason::silent);
     dirty_ = true;
   }

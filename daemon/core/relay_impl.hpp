@@ -105,6 +105,7 @@ class Relay::Impl {
   bool is_wanted(const Source& source, const media::SliceHeader& header, ByteView payload, Now now);
   void charge(Peer& peer, Now now);
   void note_source(const Source& source, std::size_t size, Now now);
+  void note_complete(const Source& source, SliceSeq seq, Now now);
   static void note_lateness(StripeState& stripe, const Source& source, Duration lateness);
   void on_tampered(const Source& source, const CachedSlice* slice, ByteView chunk, Now now);
   SlicePtr insert_slice(TrackState& track, media::SliceHeader header, SharedBytes frame, Now now);
@@ -133,7 +134,7 @@ class Relay::Impl {
               Duration retry_after);
   void on_unsubscribe(Peer& from, const Unsubscribe& message);
   void on_fetch(Peer& from, const Fetch& message, Now now);
-  bool admit_rescue(Peer& from, TrackState& track, const Fetch& message, Now now);
+  bool admit_rescue(Peer& from, TrackState& track, const CachedSlice& slice, Now now);
   void on_receipt(Peer& from, const PeerReceipt& message, Now now);
   void end_service(Peer& child, ChildSubscription& subscription, StripeMask stripes);
   void update_fan(Peer& child, TrackState& track);
@@ -168,8 +169,9 @@ class Relay::Impl {
   StripeMask owed(TrackState& track, StripeMask surplus, Now now);
   void drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now);
   void update_orphans(const StreamState& stream, TrackState& track, Now now);
-  void tell_gaps(TrackState& track, Now now);
-  void tell_gap(TrackState& track, StripeMask starving);
+  /// Tells children which of their stripes starve here, when that changed.
+  void tell_starving(TrackState& track, Now now);
+  [[nodiscard]] StripeMask starving_stripes(const TrackState& track, Now now);
 
   // --- relay_parents.cpp
   void watch_parents(Now now);
@@ -198,10 +200,12 @@ class Relay::Impl {
   void promote(TrackState& track, StripeIndex stripe, UpLink& from, UpLink& to, Now now);
   [[nodiscard]] UpLink* standby_of(TrackState& track, StripeIndex stripe, const UpLink* besides,
                                    TimePoint now);
-  [[nodiscard]] bool is_hopeless(const UpLink& link, StripeIndex stripe, Now now) const;
+  [[nodiscard]] bool is_hopeless(const StripeState& state, const UpLink& link, StripeIndex stripe,
+                                 Now now) const;
   [[nodiscard]] static bool is_ready(const UpLink& link, StripeIndex stripe, TimePoint now);
-  void note_quiet(TrackState& track, UpLink& link, StripeIndex stripe, Now now);
-  void note_whole(TrackState& track, UpLink& link, StripeIndex stripe, Now now);
+  void note_whole(TrackState& track, StripeIndex stripe, Now now);
+  static void begin_mending(TrackState& track, StripeIndex stripe, const UpLink& lost,
+                            LossReason reason);
   void note_poor(TrackState& track, StripeIndex stripe, const UpLink& by, Now now);
 
   // --- relay_rescue.cpp
@@ -215,10 +219,14 @@ class Relay::Impl {
   UpLink* other_source(TrackState& track, StripeIndex stripe, Now now);
   UpLink* repair_source(TrackState& track, StripeIndex stripe, Now now);
   UpLink* gateway_link(StreamState& stream, TrackState& track, Now now);
-  bool ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice, Now now);
+  bool ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice);
   static std::pair<std::uint64_t, std::uint64_t> unsigned_part(const OriginRequest& asked,
                                                                const TrackState& track);
-  void take_origin_slices(const OriginRequest& request, TrackState& track, Now now);
+  void take_origin_slices(const OriginRequest& request, std::uint64_t known, TrackState& track,
+                          Now now);
+  [[nodiscard]] std::uint64_t origin_size_max(std::uint64_t length) const noexcept;
+  void look_soon(TrackState& track, Now now);
+  void age_duplicates(Now now);
   void on_fetch_refused(Peer& from, const FetchRefused& message, Now now);
   void on_dropped(Peer& from, const Dropped& message, Now now);
   [[nodiscard]] bool may_speculate() const noexcept;
@@ -248,6 +256,9 @@ class Relay::Impl {
   std::vector<Loss> losses_;  ///< of this input: told when it is known who took over
   std::map<std::uint64_t, OriginRequest> origin_requests_;
   std::uint64_t next_request_ = 1;
+  std::uint64_t duplicates_lately_ = 0;  ///< bytes, halved every 10 s
+  std::uint64_t taken_lately_ = 0;       ///< the same of new ones
+  TimePoint duplicates_aged_at_{};
   TimePoint deaf_until_{};  ///< our own timers were late: what parents sent is still unread
   std::deque<Action> actions_;
   std::optional<TimePoint> deadline_;

@@ -270,43 +270,46 @@ void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& l
 
 void Relay::Impl::update_orphans(const StreamState& stream, TrackState& track, Now now) {
   StripeMask served = stream.publishing ? ~StripeMask{0} : 0;
-  for (const auto& link : track.links) {
-    if (!link->peer->suspected) served |= link->confirmed;
-  }
+  for (const auto& link : track.links) served |= link->confirmed;
   for (std::size_t i = 0; i < track.stripes.size(); ++i) {
     StripeState& stripe = track.stripes[i];
     if ((served >> i & 1U) != 0) {
       stripe.orphaned_since.reset();
-      stripe.gap_told = false;
     } else if (!stripe.orphaned_since) {
       stripe.orphaned_since = now.mono;
       wake_at(now.mono + kGapAfter);
     }
   }
+  tell_starving(track, now);
 }
 
-void Relay::Impl::tell_gaps(TrackState& track, Now now) {
+StripeMask Relay::Impl::starving_stripes(const TrackState& track, Now now) {
   StripeMask starving = 0;
   for (std::size_t i = 0; i < track.stripes.size(); ++i) {
-    StripeState& stripe = track.stripes[i];
-    if (!stripe.orphaned_since || stripe.gap_told) continue;
-    if (now.mono < *stripe.orphaned_since + kGapAfter) {
-      wake_at(*stripe.orphaned_since + kGapAfter);
-      continue;
+    const auto& since = track.stripes[i].orphaned_since;
+    if (!since) continue;
+    if (now.mono >= *since + kGapAfter) {
+      starving |= StripeMask{1} << i;
+    } else {
+      wake_at(*since + kGapAfter);
     }
-    starving |= StripeMask{1} << i;
   }
-  if (starving != 0) tell_gap(track, starving);
+  for (const auto& link : track.links) {
+    const StripeMask fed = link->wanted & link->confirmed;
+    starving |= link->peer->suspected ? fed : fed & link->gap;
+  }
+  return starving;
 }
 
-/// Our children's parent starves, they do not lose it: only the top orphan acts.
-void Relay::Impl::tell_gap(TrackState& track, StripeMask starving) {
-  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
-    if ((starving >> i & 1U) != 0) track.stripes[i].gap_told = true;
-  }
+/// Our children's parent starves, they do not lose it: only the top orphan acts. When it is over
+/// they hear that too.
+void Relay::Impl::tell_starving(TrackState& track, Now now) {
+  const StripeMask starving = starving_stripes(track, now);
+  const StripeMask changed = starving ^ std::exchange(track.starving, starving);
+  if (changed == 0) return;
   for (auto& [id, peer] : peers_) {
     const ChildSubscription* subscription = peer->feed.find(track);
-    if (subscription == nullptr || (subscription->active & starving) == 0) continue;
+    if (subscription == nullptr || (subscription->active & changed) == 0) continue;
     send(*peer,
          UpstreamGap{track.stream->descriptor.id, track.id, subscription->active & starving});
   }

@@ -257,6 +257,7 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
   if (in_range && (slice->have & chunk_bit(chunk.index)) != 0) {
     ++counters.chunks_duplicate;
     counters.duplicate_bytes += chunk.bytes.size();
+    duplicates_lately_ += chunk.bytes.size();
     return;
   }
   if (!in_range || !media::verify_chunk(slice->header, chunk.index, chunk.bytes)) {
@@ -270,11 +271,11 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
   }
   ++counters.chunks_verified;
   counters.payload_bytes_in += chunk.bytes.size();
+  taken_lately_ += chunk.bytes.size();
   count_delivery(*source, *slice, chunk.bytes.size(), now);
   note_source(*source, chunk.bytes.size(), now);
   add_frame(track, slice, std::size_t{chunk.index} + 1, wire::serialize_chunk_frame(chunk), now);
-  const bool is_owed = (source->link->wanted & to_mask(source->stripe)) == 0;
-  if (slice->complete() && is_owed) note_poor(track, source->stripe, *source->link, now);
+  if (slice->complete()) note_complete(*source, slice->header.seq, now);
   if (cache_.over_bytes()) evict(now);
 }
 
@@ -287,11 +288,22 @@ void Relay::Impl::note_source(const Source& source, std::size_t size, Now now) {
     source.track->stream->gateway_bytes += size;
   }
   if ((link.wanted & bit) == 0) return;
-  link.gap &= ~bit;
   StripeState& stripe = source.track->stripes[source.stripe.value()];
-  stripe.gap_told = false;
+  if ((link.gap & bit) != 0) {
+    link.gap &= ~bit;
+    tell_starving(*source.track, now);
+  }
   stripe.progress_at = now.mono;
-  if (stripe.mending) note_whole(*source.track, link, source.stripe, now);
+}
+
+void Relay::Impl::note_complete(const Source& source, SliceSeq seq, Now now) {
+  TrackState& track = *source.track;
+  if (track.stripes[source.stripe.value()].mending) note_whole(track, source.stripe, now);
+  // What nobody was asked for says nothing of the parent: it may just have been slower.
+  const bool is_parent = (source.link->wanted & to_mask(source.stripe)) != 0;
+  if (!is_parent && track.repair_plan.was_asked(seq)) {
+    note_poor(track, source.stripe, *source.link, now);
+  }
 }
 
 /// What a parent sends live, by how long it takes; what is caught up or fetched says nothing.
@@ -334,10 +346,15 @@ void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) 
   const bool is_first = !track.epoch;
   if (track.epoch) cache_.retire(track.window, now.mono);
   track.epoch = epoch;
-  for (StripeState& stripe : track.stripes) stripe.repair.reset();
+  for (StripeState& stripe : track.stripes) {
+    stripe.repair.reset();
+    stripe.handover.reset();
+    stripe.usual_lateness = stripe.lateness_jitter = Duration::zero();
+  }
   track.repair_plan.clear();
   track.origin_allowed.reset();
   track.stream->gate.clear();
+  track.stream->origin_gate.clear();
   for (const Fan& fan : track.fans) {
     if (is_first && fan.subscription->asked_epoch == epoch) continue;
     fan.peer->feed.reset(*fan.subscription);

@@ -77,11 +77,11 @@ void Relay::Impl::on_peer_down(const NodeId& node, LossReason reason, Now now) {
 }
 
 void Relay::Impl::lose(TrackState& track, UpLink& link, StripeMask stripes, LossReason reason) {
-  for (std::size_t i = 0; i < track.stripes.size(); ++i) {
-    StripeState& stripe = track.stripes[i];
+  // Who only says that it will go still serves.
+  for (std::size_t i = 0; i < track.stripes.size() && reason != LossReason::go_away; ++i) {
     const bool served = (stripes & link.wanted & link.confirmed) >> i & 1U;
-    if (!served || stripe.mending) continue;
-    stripe.mending = Mending{link.peer->id, reason, link.peer->cadence.last_beat()};
+    const StripeIndex stripe{static_cast<std::uint8_t>(i)};
+    if (served) begin_mending(track, stripe, link, reason);
   }
   const StripeMask lost = stripes & (link.wanted | link.wanted_standby) & ~link.reported;
   if (lost == 0) return;
@@ -185,7 +185,9 @@ void Relay::Impl::watch_parents(Now now) {
     const Duration patience =
         limits_.parent_silence_max + (confirmed == 0 ? limits_.pending_subscribe_max : 0s);
     const TimePoint silent_at = peer->cadence.last_beat() + patience;
-    if (now.mono > silent_at) {
+    if (now.mono < deaf_until_) {
+      wake_at(deaf_until_);
+    } else if (now.mono > silent_at) {
       disconnect(*peer, "silent", LossReason::silent, now);
     } else if (peer->leaves_at && now.mono >= *peer->leaves_at) {
       disconnect(*peer, "its grace is over", LossReason::go_away, now);
@@ -198,7 +200,6 @@ void Relay::Impl::watch_parents(Now now) {
 }
 
 void Relay::Impl::watch_beat(Peer& peer, Now now) {
-  if (now.mono < deaf_until_) return wake_at(deaf_until_);
   if (!peer.suspected) {
     if (now.mono < peer.cadence.suspect_at()) return wake_at(peer.cadence.suspect_at());
     suspect(peer, now);
@@ -231,12 +232,11 @@ void Relay::Impl::on_subscribe_ok(Peer& from, const SubscribeOk& message, Now no
   UpLink* link = track == nullptr ? nullptr : find_link(*track, from);
   if (link == nullptr) return;
   // A standby beats slowly: what its beats taught does not hold for a parent.
-  if (link->confirmed == 0 && (message.stripes & link->sent) != 0) from.cadence = Cadence{};
+  if (link->confirmed == 0 && (message.stripes & link->sent) != 0) from.cadence.relearn();
   from.cadence.restart(now.mono);
   heard(from, now);
   from.backoff = Duration::zero();
   link->confirmed |= message.stripes & link->sent;
-  link->confirmed_at = now.mono;
   link->confirmed_standby |= message.stripes & link->sent_standby;
   link->reported &= ~message.stripes;
   link->gap &= ~message.stripes;
@@ -286,30 +286,27 @@ void Relay::Impl::take_stripe_head(TrackState& track, UpLink& link, const Stripe
   StripeState& stripe = track.stripes[head.stripe.value()];
   stripe.repair.on_head(head.next_seq);
   if ((link.confirmed & link.wanted & bit) == 0) return;
-  stripe.hops = std::min(head.hops, kHopsMax) + 1;
-  if (stripe.hops > kHopsMax && link.avoid_until <= now.mono) {
-    link.avoid_until = now.mono + kLoopAvoided;
+  if (head.hops >= kHopsMax) {
+    // Not passed on: of a loop one has to leave, not everybody below it.
+    if (link.avoids(bit, now.mono)) return;
+    link.avoid(bit, now.mono, kLoopAvoided);
     lose(track, link, bit, LossReason::silent);
     dirty_ = true;
     return;
   }
-  if (stripe.mending && head.next_seq <= stripe.repair.next_seq()) {
-    note_whole(track, link, head.stripe, now);
-  }
+  stripe.hops = head.hops + 1;
 }
 
 void Relay::Impl::on_upstream_gap(Peer& from, const UpstreamGap& message, Now now) {
   TrackState* track = find_track(message.stream, message.track);
   UpLink* link = track == nullptr ? nullptr : find_link(*track, from);
   if (link == nullptr) return;
+  // The whole state: what it does not name starves no more.
   const StripeMask gap = message.stripes & link->sent & link->wanted;
-  if ((gap & ~link->gap) != 0) link->gap_since = now.mono;
-  link->gap |= gap;
-  StripeMask untold = 0;
   for (std::size_t i = 0; i < track->stripes.size(); ++i) {
-    if ((gap >> i & 1U) != 0 && !track->stripes[i].gap_told) untold |= StripeMask{1} << i;
+    if (((gap & ~link->gap) >> i & 1U) != 0) track->stripes[i].gap_since = now.mono;
   }
-  if (untold != 0) tell_gap(*track, untold);
+  if (std::exchange(link->gap, gap) != gap) dirty_ = true;
 }
 
 void Relay::Impl::on_go_away(Peer& from, const GoAway& message, Now now) {

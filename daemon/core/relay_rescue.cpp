@@ -8,7 +8,8 @@ namespace tayga::relay {
 namespace {
 
 constexpr Duration kRepairTick = 50ms;  ///< while something may be missing
-constexpr Duration kHoleOpen = 60ms;    ///< at the first hop; each further one waits as long again
+constexpr Duration kLookSoon = 5ms;
+constexpr Duration kHoleOpen = 60ms;  ///< at the first hop; each further one waits as long again
 constexpr unsigned kHoleHopsMax = 4;
 constexpr Duration kCatchUpStart = 150ms;  ///< until a new parent's first slices are here
 constexpr Duration kCatchUpSpan = 3s;      ///< of a join; who needs longer is a slow parent
@@ -20,6 +21,7 @@ constexpr std::size_t kOriginRequestsMax = 8;
 /// Duplicates are at most 3 % of what came, and these for a start.
 constexpr std::uint64_t kDuplicateBurst = 512 * 1024;
 constexpr std::uint64_t kDuplicatePercentMax = 3;
+constexpr Duration kDuplicatesHalved = 10s;  ///< the ratio is that of the last half minute or so
 
 TimePoint to_mono(WallTime at, Now now) noexcept {
   return now.mono + (at - now.wall);
@@ -37,8 +39,14 @@ struct Relay::Impl::Asking {
 };
 
 bool Relay::Impl::may_speculate() const noexcept {
-  return counters.duplicate_bytes * 100 <=
-         counters.payload_bytes_in * kDuplicatePercentMax + kDuplicateBurst * 100;
+  return duplicates_lately_ * 100 <= taken_lately_ * kDuplicatePercentMax + kDuplicateBurst * 100;
+}
+
+void Relay::Impl::age_duplicates(Now now) {
+  if (now.mono < duplicates_aged_at_ + kDuplicatesHalved) return;
+  duplicates_aged_at_ = now.mono;
+  duplicates_lately_ /= 2;
+  taken_lately_ /= 2;
 }
 
 void Relay::Impl::add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq) {
@@ -55,6 +63,7 @@ void Relay::Impl::add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq)
 }
 
 void Relay::Impl::repair_tracks(Now now) {
+  age_duplicates(now);
   for (auto& [stream_id, stream] : streams_) {
     if (stream->publishing) continue;
     for (auto& [track_id, track] : stream->tracks) {
@@ -113,7 +122,8 @@ std::vector<MissingSlice> Relay::Impl::missing_slices(StreamState& stream, Track
     for (const StripeRepair::Hole& hole : holes) {
       MissingSlice slice = describe(stream, track, hole, now);
       if (now.mono > slice.deadline + give_up) {
-        repair.give_up(hole.seq);
+        // What only a head told of may come when the publisher goes on.
+        if (hole.proven) repair.give_up(hole.seq);
       } else if (missing.size() < kMissingMax) {
         missing.push_back(slice);
       }
@@ -160,6 +170,11 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
   // What was published before the track was joined cannot be late by that.
   slice.deadline =
       to_mono(std::max(published, track.played_since) + stream.descriptor.playout_window, now);
+  const bool has_turn = slice.object && track.origin_allowed != slice.object;
+  if (has_turn && stream.rescue.share_permille != 0) {
+    slice.origin_turn =
+        rescue_turn(self_, *slice.object, stream.rescue.audience, stream.rescue.share_permille);
+  }
   for (const auto& link : track.links) {
     const StripeMask bit = StripeMask{1} << (hole.seq.value() % track.stripes.size());
     if ((link->wanted & link->gap & bit) != 0) slice.held = true;
@@ -192,7 +207,7 @@ bool Relay::Impl::ask(Asking& asking, const MissingSlice& slice, const RepairPla
       if (source == repair_source(track, stripe, now)) source = nullptr;
       break;
     case RepairStage::origin:
-      return ask_origin(asking.stream, track, slice, now);
+      return ask_origin(asking.stream, track, slice);
   }
   if (source == nullptr) return false;
   const bool is_rescue = wanted.stage == RepairStage::gateway;
@@ -234,7 +249,9 @@ UpLink* Relay::Impl::other_source(TrackState& track, StripeIndex stripe, Now now
 
 /// A link to a gateway, subscribed as a standby is; nullptr when there is no gateway to ask.
 UpLink* Relay::Impl::gateway_link(StreamState& stream, TrackState& track, Now now) {
-  if (stream.rescue.gateways.empty() || draining_) return nullptr;
+  if (stream.rescue.gateways.empty() || stream.rescue.share_permille == 0 || draining_) {
+    return nullptr;
+  }
   const std::size_t turn = std::to_integer<std::size_t>(self_.bytes[0]);
   const NodeId& id = stream.rescue.gateways[turn % stream.rescue.gateways.size()];
   Peer& peer = peer_of(id);
@@ -256,12 +273,13 @@ UpLink* Relay::Impl::gateway_link(StreamState& stream, TrackState& track, Now no
 void Relay::Impl::on_fetch_refused(Peer& from, const FetchRefused& message, Now now) {
   TrackState* track = find_track(message.stream, message.track);
   if (track == nullptr || !track->epoch || *track->epoch != message.epoch) return;
-  if (find_link(*track, from) == nullptr || !message.origin) return;
+  const auto& gateways = track->stream->rescue.gateways;
+  const bool is_gateway = std::ranges::find(gateways, from.id) != gateways.end();
+  if (!is_gateway || !message.origin) return;
   const SlicePtr* slice = track->window.find(message.first);
   if (slice == nullptr) return;
   track->origin_allowed = (*slice)->header.object;
-  track->repair_at = now.mono;
-  wake_at(now.mono);
+  look_soon(*track, now);
 }
 
 void Relay::Impl::on_dropped(Peer& from, const Dropped& message, Now now) {
@@ -274,15 +292,21 @@ void Relay::Impl::on_dropped(Peer& from, const Dropped& message, Now now) {
     if (range.last < range.first) continue;
     track->repair_plan.on_dropped(range.first, range.last);
   }
-  track->repair_at = now.mono;
-  wake_at(now.mono);
+  look_soon(*track, now);
+}
+
+/// Not at once: a peer that says much must not cost a round of repair for each word.
+void Relay::Impl::look_soon(TrackState& track, Now now) {
+  const TimePoint at = now.mono + kLookSoon;
+  if (!track.repair_at || at < *track.repair_at) track.repair_at = at;
+  wake_at(*track.repair_at);
 }
 
 // --- the origin
 
-bool Relay::Impl::ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice,
-                             Now now) {
-  if (stream.descriptor.origin_url.empty() || !track.store || !slice.object) return false;
+bool Relay::Impl::ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice) {
+  if (stream.descriptor.origin_url.empty() || stream.rescue.share_permille == 0) return false;
+  if (!track.store || !slice.object) return false;
   if (origin_requests_.size() >= kOriginRequestsMax) return false;
   const auto object = track.store->get(*track.epoch, *slice.object);
   const auto hole = track.store->first_hole(*track.epoch, *slice.object);
@@ -291,25 +315,26 @@ bool Relay::Impl::ask_origin(StreamState& stream, TrackState& track, const Missi
     return false;  // playlists are our gateway's own
   }
   for (const auto& [id, request] : origin_requests_) {
-    if (request.track == track.id && request.object == *slice.object) return true;
+    const bool same_track = request.stream == stream.descriptor.id && request.track == track.id;
+    if (same_track && request.epoch == *track.epoch && request.object == *slice.object) return true;
   }
-  const bool allowed = track.origin_allowed == slice.object;
-  const Duration turn = rescue_turn(self_, *slice.object, stream.rescue.share_permille);
-  const Duration lead = std::min<Duration>(stream.descriptor.playout_window * 3 / 10, 600ms);
-  if (!allowed && now.mono < slice.deadline - lead + turn) return false;
   const std::uint64_t length = hole->end == 0 ? 0 : hole->end - hole->begin;
+  if (length > origin_size_max(length)) return false;  // more than this node has room for
   const std::uint64_t id = next_request_++;
-  origin_requests_[id] = OriginRequest{stream.descriptor.id,
-                                       track.id,
-                                       *track.epoch,
-                                       *slice.object,
-                                       hole->begin,
-                                       length == 0 ? media::kObjectSizeMax : length,
-                                       {}};
+  origin_requests_[id] =
+      OriginRequest{stream.descriptor.id,    track.id, *track.epoch, *slice.object, hole->begin,
+                    origin_size_max(length), {}};
   ++counters.origin_requests;
   push(FetchOrigin{id, stream.descriptor.id, stream.descriptor.origin_url, object->path,
                    hole->begin, length});
   return true;
+}
+
+/// All requests together take no more than the cache may.
+std::uint64_t Relay::Impl::origin_size_max(std::uint64_t length) const noexcept {
+  const std::uint64_t room =
+      std::min<std::uint64_t>(media::kObjectSizeMax, limits_.cache_bytes / kOriginRequestsMax);
+  return length == 0 ? room : std::min(length, room);
 }
 
 void Relay::Impl::on_origin_bytes(std::uint64_t request, std::uint64_t offset, ByteView bytes,
@@ -319,17 +344,21 @@ void Relay::Impl::on_origin_bytes(std::uint64_t request, std::uint64_t offset, B
   OriginRequest& asked = found->second;
   const bool follows = offset == asked.offset + asked.bytes.size();
   if (!follows || asked.bytes.size() + bytes.size() > asked.size_max) return;
+  const std::uint64_t known = asked.offset + asked.bytes.size();
   asked.bytes.insert(asked.bytes.end(), bytes.begin(), bytes.end());
   counters.origin_bytes += bytes.size();
   TrackState* track = find_track(asked.stream, asked.track);
   if (track == nullptr) return;
   track->stream->origin_bytes += bytes.size();
-  take_origin_slices(asked, *track, now);
+  take_origin_slices(asked, known, *track, now);
+  if (cache_.over_bytes()) evict(now);
   settle(now);
 }
 
-/// Chunks whose signed hash is known become like any other: verified, cached, passed on.
-void Relay::Impl::take_origin_slices(const OriginRequest& request, TrackState& track, Now now) {
+/// Chunks whose signed hash is known become like any other: verified, cached, passed on. Those that
+/// ended before `known` were looked at before.
+void Relay::Impl::take_origin_slices(const OriginRequest& request, std::uint64_t known,
+                                     TrackState& track, Now now) {
   if (!track.epoch || *track.epoch != request.epoch) return;
   const std::uint64_t end = request.offset + request.bytes.size();
   std::vector<SlicePtr> touched;
@@ -346,6 +375,7 @@ void Relay::Impl::take_origin_slices(const OriginRequest& request, TrackState& t
       const std::uint64_t at = header.offset + i * wire::kChunkSize;
       const std::size_t size = header.chunk_size(i);
       if ((slice->have & chunk_bit(i)) != 0 || at < request.offset || at + size > end) continue;
+      if (at + size <= known) continue;
       const ByteView chunk = ByteView{request.bytes}.subspan(at - request.offset, size);
       if (!media::verify_chunk(header, i, chunk)) continue;  // another version: of no use
       const wire::ChunkView view{track.stream->tag, track.id, header.seq,

@@ -74,14 +74,13 @@ struct UpLink {
   StripeMask gap = 0;                ///< it said that it starves itself
   StripeMask reported = 0;           ///< lost, and told so
   TimePoint retired_until{};
-  TimePoint gap_since{};
   TimePoint fetched_until{};            ///< media of any stripe may come: it was asked for
   TimePoint rescue_until{};             ///< of wanted_rescue
-  TimePoint avoid_until{};              ///< its path is a loop, or it delivered too little
+  StripeMask avoided = 0;               ///< its path is a loop, or it delivered too little
+  TimePoint avoid_until{};              ///< of `avoided`
   std::deque<TimePoint> poor;           ///< slices that it owed and another one brought, lately
   std::optional<TimePoint> pressed_at;  ///< it last told of drops
   TimePoint subscribed_at{};
-  TimePoint confirmed_at{};
   WallTime subscribed_wall{};
   TimePoint retry_at{};               ///< after a refusal
   wire::AllocationBlob allocation{};  ///< last presented
@@ -90,6 +89,13 @@ struct UpLink {
   [[nodiscard]] StripeMask accepted(TimePoint now) const noexcept {
     if (now < fetched_until) return ~StripeMask{0};
     return sent | (now < retired_until ? retired : 0);
+  }
+  void avoid(StripeMask stripes, TimePoint now, Duration time) noexcept {
+    avoided = stripes | (now < avoid_until ? avoided : 0);
+    avoid_until = now + time;
+  }
+  [[nodiscard]] bool avoids(StripeMask stripes, TimePoint now) const noexcept {
+    return now < avoid_until && (avoided & stripes) != 0;
   }
   [[nodiscard]] bool idle(TimePoint now) const noexcept {
     return (wanted | wanted_standby | wanted_rescue | sent | sent_standby | retired) == 0 &&
@@ -107,6 +113,7 @@ struct Mending {
   NodeId lost;
   LossReason reason = LossReason::closed;
   TimePoint last_beat{};
+  SliceSeq whole_at{0};  ///< when all below is here
 };
 
 struct StripeState {
@@ -114,10 +121,10 @@ struct StripeState {
 
   StripeRepair repair;
   std::optional<TimePoint> orphaned_since;
-  bool gap_told = false;        ///< to the children
   Duration lateness{0};         ///< of the newest slice
   Duration usual_lateness{0};   ///< smoothed
   Duration lateness_jitter{0};  ///< smoothed
+  TimePoint gap_since{};        ///< the parent says that it starves
   TimePoint progress_at{};      ///< something came from its parent
   unsigned hops = 0;            ///< to the gateway, as the parent says
   std::optional<Mending> mending;
@@ -140,6 +147,7 @@ struct TrackState {
   std::vector<StripeState> stripes;
   std::vector<std::unique_ptr<UpLink>> links;
   std::vector<Fan> fans;
+  StripeMask starving = 0;   ///< as the children were told
   std::size_t fan_turn = 0;  ///< who is first changes per frame: the last one waits for all
   std::unique_ptr<ObjectStore> store;
   std::optional<Playout> playout;  ///< set while there is a store
@@ -169,7 +177,8 @@ struct StreamState {
   ObjectStore::Counters past;                    ///< of tracks that are played no more
   std::map<TrackId, std::unique_ptr<TrackState>> tracks;
   RescuePlan rescue;
-  RescueGate gate;  ///< at its gateway
+  RescueGate gate;         ///< at its gateway
+  RescueGate origin_gate;  ///< there too: who was sent on to the origin
   std::uint64_t gateway_bytes = 0;
   std::uint64_t origin_bytes = 0;
   std::uint64_t repairs = 0;

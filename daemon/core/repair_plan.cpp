@@ -6,6 +6,7 @@ namespace tayga::relay {
 namespace {
 
 constexpr std::size_t kDroppedMax = 512;
+constexpr std::size_t kDroppedRangeMax = 64;  ///< of one range; a parent names single slices
 /// A starving parent repairs for its children; who hears nothing this long acts itself.
 constexpr Duration kHeldPatience = 500ms;
 
@@ -27,8 +28,9 @@ Duration lead_of(std::size_t stage, Duration window) noexcept {
 }  // namespace
 
 void RepairPlan::on_dropped(SliceSeq first, SliceSeq last) {
-  for (SliceSeq seq = first; seq <= last && dropped_.size() < kDroppedMax; seq = seq.next()) {
-    dropped_.insert(seq);
+  std::size_t told = 0;
+  for (SliceSeq seq = first; seq <= last && ++told <= kDroppedRangeMax; seq = seq.next()) {
+    if (dropped_.size() < kDroppedMax) dropped_.insert(seq);
   }
 }
 
@@ -58,8 +60,9 @@ TimePoint RepairPlan::due(const Entry& entry, const MissingSlice& slice, const C
       return std::min(std::max(*entry.asked_at, slice.touched) + kRepairAnswer,
                       std::max(lead, *entry.asked_at));
     case RepairStage::gateway:
-    case RepairStage::origin:
       return std::max(lead, entry.since + how.patience);
+    case RepairStage::origin:
+      return std::max(lead + slice.origin_turn, entry.since + how.patience);
   }
   return lead;
 }
@@ -98,8 +101,9 @@ void RepairPlan::plan(std::span<const MissingSlice> missing, const Case& how, Ti
     const auto known = entries_.find(slice.seq);
     Entry entry = known == entries_.end() ? Entry{now, 0, std::nullopt} : known->second;
     plan_one(entry, slice, how, now, try_ask);
+    const bool is_done = !slice.proven && entry.stage >= kRepairStages;
     const TimePoint at = std::max(due(entry, slice, how), now + 1ms);
-    next_ = next_ ? std::min(*next_, at) : at;
+    if (!is_done) next_ = next_ ? std::min(*next_, at) : at;
     kept.emplace(slice.seq, entry);
   }
   entries_ = std::move(kept);

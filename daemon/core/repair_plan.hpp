@@ -37,6 +37,7 @@ struct MissingSlice {
   TimePoint touched{};         ///< its newest frame; the begin of time when none came
   TimePoint expected{};        ///< predicted arrival
   TimePoint deadline{};        ///< it is late from then on
+  Duration origin_turn{0};     ///< after the origin's time: when this viewer may ask it
   bool closes_object = false;  ///< one of the last that its object lacks
   bool held = false;           ///< the parent said that it starves too: it repairs, we wait
 };

@@ -27,8 +27,11 @@ void StripeRepair::on_head(SliceSeq next_seq) noexcept {
 }
 
 void StripeRepair::give_up(SliceSeq seq) {
-  if (given_up_.size() >= kGivenUpMax) given_up_.erase(given_up_.begin());
   given_up_.insert(seq);
+  if (given_up_.size() <= kGivenUpMax) return;
+  // What is still open below the oldest of so many is too late as well.
+  from_ = std::max(from_.value_or(SliceSeq{0}), following(*given_up_.begin()));
+  given_up_.erase(given_up_.begin(), given_up_.lower_bound(*from_));
 }
 
 void StripeRepair::reset() {

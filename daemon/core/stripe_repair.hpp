@@ -17,7 +17,7 @@ inline constexpr Duration kJoinSettleTime = 300ms;  ///< catch-up comes by prior
 /// costs a bounded number of fetches.
 inline constexpr std::size_t kHeadTrustMax = 64;
 inline constexpr std::size_t kRepairSpanMax = 4096;  ///< slices of a stripe looked at
-inline constexpr std::size_t kGivenUpMax = 512;      ///< beyond it the oldest are asked for again
+inline constexpr std::size_t kGivenUpMax = 512;      ///< beyond it all below the oldest are
 
 /// Knows which slices of one stripe should be here and are not.
 ///

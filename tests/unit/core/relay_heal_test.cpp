@@ -102,6 +102,7 @@ TEST_CASE("with the third beat missing the standby is promoted, from the first m
   HealRig rig{2};
   const auto slices = rig.slices(6);
   rig.feed(rig.parent.node_id(), {slices[0], slices[1], slices[2]});
+  rig.frame(rig.parent.node_id(), slices[3].header_frame);
   const TimePoint last = rig.now;
   while (rig.take<Relay::ParentLost>().empty()) rig.pass(1ms);
   CHECK(rig.now - last <= 160ms);
@@ -116,10 +117,14 @@ TEST_CASE("with the third beat missing the standby is promoted, from the first m
 
   rig.pass(20ms);
   rig.confirm(rig.parent2.node_id());
-  CHECK(rig.take<Relay::Repaired>().empty());
+  auto repaired = rig.take<Relay::Repaired>();
+  REQUIRE(repaired.size() == 1);
+  CHECK(repaired[0].stripes == 0b01);  // of the other one something had begun to come
+  rig.pass(20ms);
   rig.feed(rig.parent2.node_id(), {slices[3], slices[4]});
-  const auto repaired = rig.take<Relay::Repaired>();
-  REQUIRE(repaired.size() == 2);
+  repaired = rig.take<Relay::Repaired>();
+  REQUIRE(repaired.size() == 1);
+  CHECK(repaired[0].stripes == 0b10);
   CHECK(repaired[0].lost == rig.parent.node_id());
   CHECK(repaired[0].parent == rig.parent2.node_id());
   CHECK(repaired[0].reason == LossReason::silent);
@@ -188,14 +193,32 @@ TEST_CASE("a parent that tampered is replaced and never asked to stand by") {
   CHECK(rig.take<Relay::Connect>().empty());
 }
 
+TEST_CASE("a tamperer that calls back does not become a standby") {
+  Rig rig;
+  rig.join_parent();
+  const auto slices = rig.publisher.segment(1, 1'000, at(rig.now));
+  rig.frame(rig.parent.node_id(), slices[0].header_frame);
+  rig.frame(rig.parent.node_id(), tampered(slices[0].chunk_frames[0]));
+  rig.down(rig.parent.node_id());
+  rig.up(rig.parent.node_id());  // it dials us
+  rig.log.clear();
+  rig.assign({rig.parent2.node_id()});
+  rig.up(rig.parent2.node_id());
+  rig.confirm(rig.parent2.node_id());
+  rig.pass(70s);
+  CHECK(rig.sent<relay::Subscribe>(rig.parent.node_id()).empty());
+}
+
 TEST_CASE("who did not run for a while does not blame its parents for the silence") {
   HealRig rig;
   rig.feed(rig.parent.node_id(), rig.slices(2));
-  rig.now += 800ms;  // nobody called on_timeout(): the process was stopped
+  rig.now += GENERATE(800ms, 3s);  // nobody called on_timeout(): the process was stopped
   rig.relay.on_timeout(at(rig.now));
   rig.drain();
   CHECK(rig.take<Relay::Suspected>().empty());
+  CHECK(rig.take<Relay::Disconnect>().empty());
   rig.hear(rig.parent.node_id(), relay::Head{});  // it waited in the socket
+  rig.hear(rig.parent2.node_id(), relay::Head{});
   rig.beat(200ms);
   CHECK(rig.relay.counters().suspicions == 0);
 }
@@ -227,6 +250,46 @@ TEST_CASE("children hear that their parent starves when it suspects its own, and
   CHECK(below.relay.counters().promotions == 0);  // the top orphan acts
   below.beat(400ms);
   CHECK(below.relay.counters().promotions == 1);  // it did not
+}
+
+TEST_CASE("a parent that says so starves no more, though it has nothing to send") {
+  HealRig rig;
+  rig.join_child(rig.child.node_id());
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 1});
+  rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 0});
+  const auto told = rig.sent<relay::UpstreamGap>(rig.child.node_id());
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].stripes == 1);
+  CHECK(told[1].stripes == 0);
+  rig.beat(2s);
+  CHECK(rig.relay.counters().promotions == 0);
+}
+
+TEST_CASE("a false suspicion is taken back from the children") {
+  HealRig rig;
+  rig.join_child(rig.child.node_id());
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  while (rig.take<Relay::Suspected>().empty()) rig.pass(5ms);
+  rig.hear(rig.parent.node_id(), relay::Head{});
+  const auto told = rig.sent<relay::UpstreamGap>(rig.child.node_id());
+  REQUIRE(told.size() == 2);
+  CHECK(told[1].stripes == 0);
+}
+
+TEST_CASE("who talks much is not echoed to every child") {
+  HealRig rig;
+  rig.join_child(rig.child.node_id());
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  for (int i = 0; i < 100; ++i) {
+    rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 1});
+    rig.confirm(rig.parent.node_id());
+  }
+  CHECK(rig.sent<relay::UpstreamGap>(rig.child.node_id()).size() <= 200);
+  for (int i = 0; i < 500; ++i) {
+    rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 1});
+  }
+  CHECK(rig.take<Relay::Disconnect>().size() == 1);
 }
 
 TEST_CASE("a parent that brings media again starves no more") {
@@ -267,8 +330,9 @@ TEST_CASE("a path that grows without end is a loop and left") {
   CHECK(rig.relay.stripes().at(0).hops == 4);
   rig.hear(rig.parent.node_id(), rig.head(SliceSeq{2}, 31));
   CHECK(rig.relay.counters().promotions == 0);
-  rig.hear(rig.parent.node_id(), rig.head(SliceSeq{2}, 32));
+  rig.hear(rig.parent.node_id(), rig.head(SliceSeq{2}, 200));
   CHECK(rig.relay.counters().promotions == 1);
+  CHECK(rig.relay.stripes().at(0).hops == 32);  // a lie is not passed on
 }
 
 TEST_CASE("who feeds us a stripe is not fed it by us until we have another parent") {

@@ -14,8 +14,8 @@ struct RescueRig : Rig {
     target.stream.origin_url = "http://origin.example/live/index.m3u8";
     target.stream.playout_window = 2s;
     target.rescue.gateways = {parent2.node_id()};
-    target.rescue.share_permille = 1000;
-    target.rescue.audience = 100;
+    target.rescue.share_permille = 50;
+    target.rescue.audience = 2;
     target.allocations.push_back(world.allocate(parent2.node_id(), self_id()));
     relay.on_assignment(target, at(now));
     relay.on_local_demand(world.stream(), {kTrack}, at(now));
@@ -152,7 +152,7 @@ TEST_CASE("what no slice header covers is the origin's word and for this player 
 TEST_CASE("a gateway serves a share of its audience out of turn and refuses the others") {
   Rig rig;
   relay::Assignment target = rig.assignment({});
-  target.rescue.audience = 0;  // the smallest share
+  target.rescue.audience = 1;  // the smallest share
   rig.start_publishing();
   rig.relay.on_assignment(target, at(rig.now));
   rig.drain();
@@ -194,6 +194,6 @@ TEST_CASE("a parent tells a slow child what its queue lost, and the child asks f
                                                     PublisherEpoch{1000},
                                                     {{lost[0].header.seq, lost[0].header.seq}},
                                                     300ms});
-  child.pass(2ms);
+  child.pass(10ms);
   CHECK(child.sent<relay::Fetch>(child.parent.node_id()).size() == 1);
 }

@@ -241,7 +241,7 @@ TEST_CASE("a parent that says go_away is reported at once and received from unti
   CHECK(rig.take<Relay::ParentLost>().empty());
 }
 
-TEST_CASE("children hear of an orphaned stripe after 100 ms, once") {
+TEST_CASE("children hear of an orphaned stripe after 100 ms, once, and when it is over") {
   Rig rig{4};
   rig.join_parent();
   rig.join_child(rig.child.node_id());

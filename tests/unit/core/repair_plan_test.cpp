@@ -138,6 +138,20 @@ TEST_CASE("the last slices of an object are asked of a second source when time r
   CHECK(asked[1] == Asked{RepairStage::parents, 61ms, true});
 }
 
+TEST_CASE("the origin is asked when it is this viewer's turn, not half a second later") {
+  Case c;
+  c.slice.origin_turn = 150ms;
+  CHECK(c.run(1700ms).back() == Asked{RepairStage::origin, 1550ms});
+}
+
+TEST_CASE("what only a head told of makes no timer run in circles") {
+  Case c;
+  c.slice.proven = false;
+  c.slice.expected = kStart;
+  CHECK(c.run(3s).size() == 4);
+  CHECK_FALSE(c.plan.next_timeout());
+}
+
 TEST_CASE("what came is forgotten") {
   Case c;
   c.run(100ms);

@@ -1,0 +1,27 @@
+#include "daemon/core/stripe_repair.hpp"
+
+#include "tests/sim/relay_world.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace tayga;
+using namespace tayga::relay;
+using sim::kStart;
+
+TEST_CASE("however much was given up, what is missing now is found") {
+  StripeRepair repair{StripeIndex{0}, 1};
+  const SliceWindow window;  // nothing ever became whole
+  TimePoint now = kStart;
+  for (std::uint64_t seq = 0; seq < 20'000; ++seq) {
+    repair.on_header(SliceSeq{seq}, media::ObjectKind::segment, now);
+    now += 40ms;
+    std::vector<StripeRepair::Hole> holes;
+    repair.collect(window, now, holes);
+    REQUIRE(holes.size() <= 52);
+    if (now - kStart >= kJoinSettleTime) {
+      REQUIRE_FALSE(holes.empty());
+      REQUIRE(holes.back().seq == SliceSeq{seq});
+    }
+    if (seq >= 50) repair.give_up(SliceSeq{seq - 50});  // its window is over
+  }
+  CHECK(repair.first_missing(window) == SliceSeq{19'950});
+}
