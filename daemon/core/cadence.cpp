@@ -7,6 +7,7 @@ namespace {
 
 constexpr Duration kBurst = 5ms;          ///< frames this close are one beat
 constexpr Duration kIntervalMax = 250ms;  ///< a longer silence says nothing about the next one
+constexpr int kHoldFading = 512;          ///< beats: some ten seconds
 constexpr Duration kBeatMin = 30ms;       ///< a busy parent may fall back to its heads at any time
 
 }  // namespace
@@ -28,7 +29,7 @@ void Cadence::on_beat(TimePoint now) noexcept {
   const Duration sample = std::min(since, kIntervalMax);
   const Duration deviation = sample > interval_ ? sample - interval_ : interval_ - sample;
   // Who was held up once is held up again: learned at once, forgotten in seconds.
-  hold_ = sample > patience() ? sample * 5 / 4 : hold_ - hold_ / 128;
+  hold_ = sample > patience() ? sample * 5 / 4 : hold_ - hold_ / kHoldFading;
   jitter_ += (deviation - jitter_) / 4;
   interval_ += (sample - interval_) / 8;
 }
