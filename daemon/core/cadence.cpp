@@ -35,7 +35,7 @@ void Cadence::on_beat(TimePoint now) noexcept {
 }
 
 Duration Cadence::patience() const noexcept {
-  return std::max({kSuspicionMin, interval_ * 5 / 2 + jitter_ * 4, hold_});
+  return std::max({floor_, interval_ * 5 / 2 + jitter_ * 4, hold_});
 }
 
 TimePoint Cadence::condemn_at() const noexcept {

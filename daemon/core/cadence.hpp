@@ -15,6 +15,9 @@ inline constexpr Duration kSuspicionMin = 60ms;
 /// silence that was survived is remembered for seconds.
 class Cadence {
  public:
+  /// `floor` = no silence is suspicious before it.
+  explicit Cadence(Duration floor = kSuspicionMin) noexcept : floor_{floor} {}
+
   /// A session begins, or its silence was asked for: nothing is overdue.
   void restart(TimePoint now) noexcept;
   /// It beats differently from here on; that it was held up before stays known.
@@ -30,6 +33,7 @@ class Cadence {
  private:
   [[nodiscard]] Duration patience() const noexcept;
 
+  Duration floor_;
   TimePoint last_{};
   TimePoint burst_{};  // the first frame of the newest beat
   Duration interval_ = 50ms;

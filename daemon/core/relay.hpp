@@ -33,6 +33,7 @@ struct RelayLimits {
   std::size_t tracks_per_stream_max = 16;
   Duration head_interval = 25ms;        ///< a beat at least this often to every active child
   Duration standby_interval = 200ms;    ///< the same to a child that only stands by
+  Duration suspicion_min = 60ms;        ///< of a parent's silence; more where clocks are slow
   Duration parent_silence_max = 2s;     ///< no chunk and no head: the session is closed
   Duration pending_subscribe_max = 2s;  ///< a child may know its assignment before us
 };

@@ -43,7 +43,7 @@ void Relay::Impl::on_peer_up(const NodeId& node, Now now) {
   peer.connecting = false;
   peer.session = next_session_++;
   peer.leaves_at.reset();
-  peer.cadence = Cadence{};
+  peer.cadence = Cadence{limits_.suspicion_min};
   peer.cadence.restart(now.mono);
   peer.suspected = peer.condemned = false;
   peer.last_pull = peer.idle_since = now.mono;

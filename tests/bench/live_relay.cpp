@@ -73,6 +73,7 @@ class RelayNode final : public peers::RelayEvents {
   }
   static relay::RelayLimits limits_for(const LivePlan& plan) {
     relay::RelayLimits limits;
+    limits.suspicion_min = 1s;  // a loaded machine delays the source, nothing stands by for it
     limits.children_max = sessions_of(plan);
     return limits;
   }

@@ -20,6 +20,7 @@ using async::Clock;
 using transport::Session;
 
 constexpr Duration kTick = 1ms;
+constexpr Duration kBeat = 20ms;
 constexpr Duration kSegment = 1s;
 constexpr std::size_t kQueueMax = 4 * 1024 * 1024;  // the oldest goes, as at a relay
 
@@ -41,6 +42,11 @@ class Taker final : public transport::SessionHandler {
     queued_ += frame->size();
     for (; queued_ > kQueueMax; queue_.pop_front()) queued_ -= queue_.front()->size();
     session_->notify_media();
+  }
+
+  /// A parent beats: without it the relay would take its silence for death.
+  void beat() {
+    if (subscribed_ && !closed_) answer(relay::Head{});
   }
 
   void on_frame(wire::FrameType type, ByteView payload) override {
@@ -89,7 +95,8 @@ class Source {
                    ? plan.object_size
                    : static_cast<std::size_t>(plan.rate_bps / 8 / 1000),  // of a tick
                std::byte{0x47}),
-        timer_{io_} {}
+        timer_{io_},
+        beat_timer_{io_} {}
 
   void run() {
     const auto bound = transport_->listen(
@@ -111,12 +118,21 @@ class Source {
     commands_.on("sent", [this](const boost::json::object&, const Commands::Reply& reply) {
       reply(sent());
     });
+    beat();
     commands_.run({{"port", bound->port}});
     takers_.clear();
     transport_->stop();
   }
 
  private:
+  void beat() {
+    for (const auto& taker : takers_) taker->beat();
+    beat_timer_.expires_after(kBeat);
+    beat_timer_.async_wait([this](const error_code& ec) {
+      if (!ec) beat();
+    });
+  }
+
   void tick() {
     const WallTime wall = Clock::wall_now();
     if (plan_.object_size != 0) {
@@ -185,6 +201,7 @@ class Source {
   media::Slicer slicer_;
   const Bytes piece_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer beat_timer_;
   TimePoint next_{};
   std::optional<ObjectId> object_;
   TimePoint object_since_{};

@@ -222,7 +222,7 @@ TEST_CASE("two nodes that are each other's parent dial at once and lose nothing"
 TEST_CASE("a child that takes nothing loses its oldest objects and slows nobody") {
   io_context io;
   TestNetwork network{1};
-  relay::RelayLimits limits;
+  relay::RelayLimits limits = patient_limits();
   limits.child_queue_bytes = 1 << 20;
   TestNode gateway{io, network, limits};
   TestNode viewer{io, network};

@@ -63,7 +63,7 @@ struct Rig final : peers::RelayEvents {
   io_context& io;
   const TestNetwork& network;
   crypto::SigningKey identity = crypto::SigningKey::generate();
-  relay::Relay relay{identity, {}, Duration{10s}};
+  relay::Relay relay{identity, patient_limits(), Duration{10s}};
   std::unique_ptr<transport::Transport> transport;
   peers::RelayDriver driver;
   std::uint64_t revision = 0;

@@ -48,11 +48,20 @@ class TestNetwork {
 
 inline constexpr TrackId kTestTrack{1};
 
+/// For tests of other things than failures: on a loaded machine, with sanitizers, an honest parent
+/// may be silent for long.
+inline relay::RelayLimits patient_limits() {
+  relay::RelayLimits limits;
+  limits.suspicion_min = 1500ms;
+  return limits;
+}
+
 /// A relay with real TLS sockets on loopback and no control session: the test assigns.
 class TestNode final : public peers::RelayEvents {
  public:
   TestNode(boost::asio::io_context& io, const TestNetwork& network,
-           const relay::RelayLimits& limits = {}, peers::UploadGate* upload = nullptr);
+           const relay::RelayLimits& limits = patient_limits(),
+           peers::UploadGate* upload = nullptr);
   ~TestNode() override;
 
   /// Every stripe of the track from `parents[stripe mod parents.size()]`.
