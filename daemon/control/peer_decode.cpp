@@ -34,12 +34,15 @@ std::optional<StripeIndex> to_stripe(std::uint32_t value) {
   return StripeIndex{static_cast<std::uint8_t>(value)};
 }
 
-/// Stream, track and a mask that names at least one stripe: the head of half of all messages.
+enum class Mask : std::uint8_t { some, any };
+
+/// Stream, track and a mask, which names at least one stripe unless `mask` says that none is an
+/// answer too: the head of half of all messages.
 template <class Message, class Proto>
-Result<Message> to_scope(const Proto& in) {
+Result<Message> to_scope(const Proto& in, Mask mask = Mask::some) {
   Message out;
   if (!copy_exact(in.stream_id(), out.stream.bytes)) return ControlErrc::bad_size;
-  if (in.stripe_mask() == 0) return ControlErrc::bad_value;
+  if (mask == Mask::some && in.stripe_mask() == 0) return ControlErrc::bad_value;
   out.track = TrackId{in.track()};
   out.stripes = in.stripe_mask();
   return out;
@@ -194,7 +197,7 @@ Result<relay::PeerMessage> to_message(const v1::PeerReceipt& in) {
 }
 
 Result<relay::PeerMessage> to_message(const v1::UpstreamGap& in) {
-  const auto out = to_scope<relay::UpstreamGap>(in);
+  const auto out = to_scope<relay::UpstreamGap>(in, Mask::any);  // none: all gaps are over
   if (!out) return out.error();
   return relay::PeerMessage{*out};
 }

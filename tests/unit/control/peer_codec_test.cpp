@@ -227,6 +227,15 @@ TEST_CASE("masks, stripes, modes and ranges out of range are refused") {
   CHECK(refusal(fetch) == ControlErrc::bad_size);
 }
 
+TEST_CASE("a peer whose gaps are all over names no stripe") {
+  relay::UpstreamGap over;
+  over.track = TrackId{1};
+  const auto frame = control::encode_control_frame(over);
+  const auto read = control::decode_control(ByteView{*frame}.subspan(wire::kFrameHeaderSize));
+  REQUIRE(read.has_value());
+  CHECK(*read == relay::PeerMessage{over});
+}
+
 TEST_CASE("what a peer claims of frames and hops is cut to what it can mean") {
   // given a range of two slices with frames that the asker holds, and a depth that no tree has
   auto fetch = fetch_message(7, 8);
