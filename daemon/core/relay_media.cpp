@@ -200,7 +200,7 @@ void Relay::Impl::on_slice_header(Peer& from, ByteView payload, Now now) {
   if (!track.epoch || *track.epoch < header.epoch) start_epoch(track, header.epoch, now);
   StripeState& stripe = track.stripes[source->stripe.value()];
   note_lateness(stripe, *source, now.wall - header.publisher_time);
-  stripe.repair.on_header(header.seq, header.kind, now.mono);
+  stripe.repair.on_header(header.seq, header.kind, header.priority, now.mono);
   auto frame =
       std::make_shared<const Bytes>(wire::serialize_frame(wire::FrameType::slice_header, payload));
   const SlicePtr slice = insert_slice(track, std::move(header), std::move(frame), now);

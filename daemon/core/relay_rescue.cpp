@@ -123,7 +123,7 @@ std::vector<MissingSlice> Relay::Impl::missing_slices(StreamState& stream, Track
       MissingSlice slice = describe(stream, track, hole, now);
       if (now.mono > slice.deadline + give_up) {
         // What only a head told of may come when the publisher goes on.
-        if (hole.proven) repair.give_up(hole.seq);
+        if (hole.exists) repair.give_up(hole.seq);
       } else if (missing.size() < kMissingMax) {
         missing.push_back(slice);
       }
@@ -147,7 +147,8 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
                                    const StripeRepair::Hole& hole, Now now) const {
   MissingSlice slice;
   slice.seq = hole.seq;
-  slice.proven = hole.proven;
+  slice.exists = hole.exists;
+  slice.passed = hole.passed;
   const StripeState& stripe = track.stripes[hole.seq.value() % track.stripes.size()];
   const auto& slices = track.window.slices();
   const auto above = slices.lower_bound(hole.seq);
@@ -181,8 +182,12 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
     // A new parent was asked for it, and sends one after the other.
     if ((link->wanted & link->sent & bit) == 0) continue;
     slice.touched = std::max(slice.touched, link->subscribed_at + kCatchUpStart);
-    const bool catches_up = !hole.proven && now.mono < link->subscribed_at + kCatchUpSpan;
-    if (catches_up) slice.touched = std::max(slice.touched, stripe.progress_at);
+    if (hole.passed) continue;
+    if (now.mono < link->subscribed_at + kCatchUpSpan) {
+      slice.touched = std::max(slice.touched, stripe.progress_at);
+    } else if ((link->confirmed & bit) != 0) {
+      slice.flowing = stripe.progress_at;
+    }
   }
   return slice;
 }

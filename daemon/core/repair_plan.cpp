@@ -51,8 +51,12 @@ TimePoint RepairPlan::due(const Entry& entry, const MissingSlice& slice, const C
   switch (static_cast<RepairStage>(entry.stage)) {
     case RepairStage::standby: {
       TimePoint at = std::max(entry.since, slice.touched) + how.patience;
-      if (!slice.proven) at = std::max(at, slice.expected);
-      if (!slice.proven && !how.may_speculate) at = std::max(at, slice.deadline - how.window / 2);
+      if (!slice.passed) at = std::max(at, slice.expected);
+      // A standby may be a whole burst ahead of a parent that sends one slice after the other: what
+      // is behind others on the same link is on its way until half of its time is gone.
+      const TimePoint half = slice.deadline - how.window / 2;
+      const TimePoint flows_until = how.may_speculate ? slice.flowing + how.patience : half;
+      if (!slice.passed) at = std::max(at, std::min(flows_until, half));
       return slice.held ? std::max(at, entry.since + kHeldPatience) : at;
     }
     case RepairStage::parents:
@@ -88,7 +92,7 @@ void RepairPlan::plan_one(Entry& entry, const MissingSlice& slice, const Case& h
     if (!entry.asked_at) entry.asked_at = now - kRepairAnswer;
   }
   // What only a head told of is asked for once: a lie must not cost more than that.
-  if (!slice.proven || now < due(entry, slice, how)) return;
+  if (!slice.exists || now < due(entry, slice, how)) return;
   entry = Entry{now - how.patience, 0, std::nullopt};
 }
 
@@ -101,7 +105,7 @@ void RepairPlan::plan(std::span<const MissingSlice> missing, const Case& how, Ti
     const auto known = entries_.find(slice.seq);
     Entry entry = known == entries_.end() ? Entry{now, 0, std::nullopt} : known->second;
     plan_one(entry, slice, how, now, try_ask);
-    const bool is_done = !slice.proven && entry.stage >= kRepairStages;
+    const bool is_done = !slice.exists && entry.stage >= kRepairStages;
     const TimePoint at = std::max(due(entry, slice, how), now + 1ms);
     if (!is_done) next_ = next_ ? std::min(*next_, at) : at;
     kept.emplace(slice.seq, entry);

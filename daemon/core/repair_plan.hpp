@@ -33,8 +33,10 @@ inline constexpr std::size_t kHedgedSlicesMax = 2;
 struct MissingSlice {
   SliceSeq seq;
   std::optional<ObjectId> object;  ///< known when its header is here
-  bool proven = false;         ///< a later one of its stripe came; else it may simply be on its way
-  TimePoint touched{};         ///< its newest frame; the begin of time when none came
+  bool exists = false;             ///< a later one of its stripe came; else only a head told of it
+  bool passed = false;             ///< a later one overtook it; else it may simply be on its way
+  TimePoint touched{};             ///< its newest frame; the begin of time when none came
+  TimePoint flowing{};         ///< the parent's newest frame of the stripe, which it sends in order
   TimePoint expected{};        ///< predicted arrival
   TimePoint deadline{};        ///< it is late from then on
   Duration origin_turn{0};     ///< after the origin's time: when this viewer may ask it
@@ -54,7 +56,7 @@ class RepairPlan {
     Duration window;    ///< of playout
     Duration patience;  ///< of a hole
     bool may_hedge = false;
-    bool may_speculate = true;  ///< else what is not proven to be missing is left to its deadline
+    bool may_speculate = true;  ///< else what may be on its way is left to its deadline
   };
   struct Ask {
     SliceSeq seq;

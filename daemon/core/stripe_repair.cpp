@@ -10,12 +10,19 @@ SliceSeq StripeRepair::align(SliceSeq seq) const noexcept {
   return SliceSeq{seq.value() + offset};
 }
 
-void StripeRepair::on_header(SliceSeq seq, media::ObjectKind kind, TimePoint now) {
+void StripeRepair::on_header(SliceSeq seq, media::ObjectKind kind, media::Priority priority,
+                             TimePoint now) {
   if (!first_header_) first_header_ = now;
   // Sticky objects of a late join lie far below the segments: what is between was never asked for.
   const bool joining = now - *first_header_ < kJoinSettleTime;
   if (!is_sticky_kind(kind) && (!from_ || (joining && seq < *from_))) from_ = seq;
   if (!highest_ || *highest_ < seq) highest_ = seq;
+  if (!passed_ || least_urgent_ < priority) {
+    passed_ = seq;
+    least_urgent_ = priority;
+  } else if (priority == least_urgent_) {
+    passed_ = std::max(*passed_, seq);
+  }
 }
 
 void StripeRepair::on_complete(SliceSeq seq) noexcept {
@@ -63,7 +70,7 @@ void StripeRepair::collect(const SliceWindow& window, TimePoint now, std::vector
   for (std::size_t i = 0; i < kRepairSpanMax && seq < end; ++i) {
     if (is_open(seq, window)) {
       whole = false;
-      holes.push_back({seq, seq < *highest_});
+      holes.push_back({seq, seq < *highest_, seq < *passed_});
     }
     if (whole) from_ = following(seq);
     seq = following(seq);

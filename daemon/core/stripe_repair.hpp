@@ -21,15 +21,15 @@ inline constexpr std::size_t kGivenUpMax = 512;      ///< beyond it all below th
 
 /// Knows which slices of one stripe should be here and are not.
 ///
-/// A parent sends a stripe in order, so a sequence that is missing below one that came was dropped
-/// on the way; one below what a peer says it has may be on its way. Pure; the window says what is
-/// here.
+/// A parent sends what has one priority in order, and what is urgent first: a sequence that is
+/// missing below one of the least urgent kind was dropped on the way, others may be on their way.
+/// Pure; the window says what is here.
 class StripeRepair {
  public:
   StripeRepair(StripeIndex stripe, unsigned stripe_count) noexcept
       : stripe_{stripe}, stripe_count_{stripe_count} {}
 
-  void on_header(SliceSeq seq, media::ObjectKind kind, TimePoint now);
+  void on_header(SliceSeq seq, media::ObjectKind kind, media::Priority priority, TimePoint now);
   void on_complete(SliceSeq seq) noexcept;
   /// A parent or standby says that it completed all below `next_seq`.
   void on_head(SliceSeq next_seq) noexcept;
@@ -45,7 +45,8 @@ class StripeRepair {
   [[nodiscard]] std::optional<SliceSeq> frontier() const;
   struct Hole {
     SliceSeq seq;
-    bool proven = false;  ///< a later slice of the stripe came
+    bool exists = false;  ///< a later slice of the stripe came
+    bool passed = false;  ///< that one would not have overtaken it: it was dropped
   };
   /// Adds what is missing, ascending; nothing while a join settles.
   void collect(const SliceWindow& window, TimePoint now, std::vector<Hole>& holes);
@@ -70,6 +71,8 @@ class StripeRepair {
   std::optional<TimePoint> first_header_;
   std::optional<SliceSeq> from_;     // below it nothing is repaired
   std::optional<SliceSeq> highest_;  // header seen
+  std::optional<SliceSeq> passed_;   // highest header seen of the least urgent priority
+  media::Priority least_urgent_{};
   SliceSeq head_next_{0};
   SliceSeq complete_next_{0};
   std::set<SliceSeq> given_up_;

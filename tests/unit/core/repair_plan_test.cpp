@@ -22,7 +22,7 @@ struct Asked {
 struct Case {
   Case() {
     slice.seq = SliceSeq{5};
-    slice.proven = true;
+    slice.exists = slice.passed = true;
     slice.deadline = kStart + 2s;
   }
   MissingSlice slice;
@@ -90,7 +90,7 @@ TEST_CASE("what the parent says that it dropped is asked for at once") {
 
 TEST_CASE("what may still be on its way is waited for, and asked for in one round only") {
   Case c;
-  c.slice.proven = false;
+  c.slice.exists = c.slice.passed = false;
   c.slice.expected = kStart + 400ms;
   const auto asked = c.run(4s);
   REQUIRE(asked.size() == 4);
@@ -103,7 +103,7 @@ TEST_CASE("while duplicates are too many, only what is proven to be missing is a
   CHECK(c.run(100ms).size() == 1);
   Case unproven;
   unproven.how.may_speculate = false;
-  unproven.slice.proven = false;
+  unproven.slice.exists = unproven.slice.passed = false;
   CHECK(unproven.run(990ms).empty());
   CHECK(unproven.run(1100ms).at(0).stage == RepairStage::standby);
 }
@@ -117,6 +117,24 @@ TEST_CASE("a slice that arrives slowly is not asked for again") {
       return true;
     });
   }
+}
+
+TEST_CASE("what is behind others on the same link is left to it for half of its time") {
+  Case c;
+  c.slice.passed = false;
+  for (TimePoint now = kStart; now < kStart + 2s; now += 10ms) {
+    c.slice.flowing = now;  // the parent goes on sending
+    c.plan.plan({&c.slice, 1}, c.how, now, [&](const MissingSlice&, const RepairPlan::Ask&) {
+      CHECK(now >= kStart + 1s);
+      return true;
+    });
+  }
+  CHECK(c.plan.was_asked(SliceSeq{5}));
+
+  Case stopped;
+  stopped.slice.passed = false;
+  stopped.slice.flowing = kStart + 100ms;
+  CHECK(stopped.run(300ms) == std::vector<Asked>{{RepairStage::standby, 160ms}});
 }
 
 TEST_CASE("a starving parent is given time to repair for its children") {
@@ -146,7 +164,7 @@ TEST_CASE("the origin is asked when it is this viewer's turn, not half a second 
 
 TEST_CASE("what only a head told of makes no timer run in circles") {
   Case c;
-  c.slice.proven = false;
+  c.slice.exists = c.slice.passed = false;
   c.slice.expected = kStart;
   CHECK(c.run(3s).size() == 4);
   CHECK_FALSE(c.plan.next_timeout());

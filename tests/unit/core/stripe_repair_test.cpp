@@ -12,7 +12,7 @@ TEST_CASE("however much was given up, what is missing now is found") {
   const SliceWindow window;  // nothing ever became whole
   TimePoint now = kStart;
   for (std::uint64_t seq = 0; seq < 20'000; ++seq) {
-    repair.on_header(SliceSeq{seq}, media::ObjectKind::segment, now);
+    repair.on_header(SliceSeq{seq}, media::ObjectKind::segment, media::Priority::rest, now);
     now += 40ms;
     std::vector<StripeRepair::Hole> holes;
     repair.collect(window, now, holes);
@@ -24,4 +24,22 @@ TEST_CASE("however much was given up, what is missing now is found") {
     if (seq >= 50) repair.give_up(SliceSeq{seq - 50});  // its window is over
   }
   CHECK(repair.first_missing(window) == SliceSeq{19'950});
+}
+
+TEST_CASE("what is urgent overtakes and proves no loss; what is not urgent does") {
+  StripeRepair repair{StripeIndex{0}, 1};
+  const SliceWindow window;
+  repair.on_header(SliceSeq{1}, media::ObjectKind::segment, media::Priority::rest, kStart);
+  repair.on_header(SliceSeq{5}, media::ObjectKind::playlist, media::Priority::playlist, kStart);
+  std::vector<StripeRepair::Hole> holes;
+  repair.collect(window, kStart + kJoinSettleTime, holes);
+  REQUIRE(holes.size() == 5);  // nothing is whole here
+  for (const StripeRepair::Hole& hole : holes) {
+    CHECK(hole.exists == (hole.seq < SliceSeq{5}));
+    CHECK_FALSE(hole.passed);
+  }
+  repair.on_header(SliceSeq{4}, media::ObjectKind::segment, media::Priority::rest, kStart);
+  holes.clear();
+  repair.collect(window, kStart + kJoinSettleTime, holes);
+  for (const StripeRepair::Hole& hole : holes) CHECK(hole.passed == (hole.seq < SliceSeq{4}));
 }
