@@ -42,7 +42,7 @@ void Healing::on_suspected(const relay::Relay::Suspected& suspected) {
 void Healing::on_repaired(const relay::Relay::Repaired& repaired) {
   const std::string name = name_of(repaired.stream, relay_);
   histograms_.on_repaired(repaired, name);
-  static log::SiteLimit limit{20, 60s};
+  static log::SiteLimit limit{100, 60s};
   log::at(limit, log::Level::info, "another parent took over", log::field("stream", name),
           log::field("track", repaired.track.value()),
           log::field("lost", [&] { return short_string(repaired.lost); }),

@@ -37,6 +37,8 @@ def free_port():
 
 
 class Network:
+    orchestrator_host = "127.0.0.1"  # where nodes and people reach it
+
     def __init__(self, options):
         self.options = options
         self.bin = Path(options.bin).resolve()
@@ -84,7 +86,7 @@ class Network:
         state = self.folder / "orchestrator"
         self.grpc_port, self.http_port = free_port(), free_port()
         done = subprocess.run([self.bin / "tayga-orchestrator", "init", "--state", state,
-                               "--address", f"127.0.0.1:{self.grpc_port}"], capture_output=True, text=True, check=False)
+                               "--address", f"{self.orchestrator_host}:{self.grpc_port}"], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise DemoError(f"tayga-orchestrator init: {done.stderr.strip()}")
         self.orchestrator_state = state
@@ -92,7 +94,7 @@ class Network:
         self.orchestrator_config.write_text(f"""state_dir = "{state}"
 
 [control]
-listen = "127.0.0.1:{self.grpc_port}"
+listen = "{self.orchestrator_host}:{self.grpc_port}"
 
 [http]
 listen = "127.0.0.1:{self.http_port}"
@@ -141,6 +143,10 @@ submit_interval = "{self.options.submit_interval}"
 
     def address_of(self, _name):
         """Where a node listens for peers."""
+        return "127.0.0.1"
+
+    def service_host(self, _name):
+        """Where a node listens for players and for who reads its metrics."""
         return "127.0.0.1"
 
     def run(self, name, command):

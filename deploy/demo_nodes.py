@@ -95,10 +95,10 @@ transport = "{network.options.transport}"
 upload = "{upload}"
 
 [player]
-listen = "127.0.0.1:0"
+listen = "{network.service_host(name)}:0"
 
 [metrics]
-listen = "127.0.0.1:0"
+listen = "{network.service_host(name)}:0"
 
 [journal]
 path = "{self.journal}"

@@ -182,7 +182,7 @@ void ControlPlane::on_ended(NodeIndex node, Farewell farewell) {
 
 TimePoint ControlPlane::arrival(NodeIndex node, TimePoint& last) {
   Duration delay = network_.control_way(node);
-  if (path_draws_[node].chance_ppm(options_.control_loss_ppm)) {
+  if (!options_.lab_rtt && path_draws_[node].chance_ppm(options_.control_loss_ppm)) {
     delay += kRetransmission + 2 * network_.control_way(node);
   }
   return last = std::max(last, net_.now() + delay);

@@ -45,8 +45,11 @@ std::uint64_t root(std::uint64_t value) {
 }  // namespace
 
 NetworkModel::NetworkModel(const SimOptions& options, unsigned nodes)
-    : seed_{options.seed}, blocked_ppm_{options.blocked_ppm}, access_(nodes) {
-  if (!options.data_dir.empty()) {
+    : seed_{options.seed}, blocked_ppm_{options.lab_rtt ? 0 : options.blocked_ppm}, access_(nodes) {
+  if (options.lab_rtt) {
+    lab_way_ = *options.lab_rtt / 2;
+    source_ = "rtt of a laboratory";
+  } else if (!options.data_dir.empty()) {
     if (auto matrix = load_rtt_matrix(options.data_dir)) {
       source_ = "rtt " + matrix->name;
       rows_ = matrix->rows;
@@ -54,7 +57,7 @@ NetworkModel::NetworkModel(const SimOptions& options, unsigned nodes)
     }
     if (options.traces) traces_ = load_uplink_traces(options.data_dir);
   }
-  if (rows_ == 0) source_ = "rtt synthetic";
+  if (source_.empty()) source_ = "rtt synthetic";
   source_ += traces_.empty() ? ", uplinks synthetic" : ", uplinks mahimahi and starlink traces";
   for (NodeIndex node = 0; node < nodes; ++node) place(options, node);
 }
@@ -82,6 +85,13 @@ void NetworkModel::place(const SimOptions& options, NodeIndex node) {
   }
   Draws uplink{options.seed, node, Purpose::uplink};
   access.uplink_bps = node == 0 ? kGatewayUplinkBps : kUplinksBps[uplink.below(kUplinksBps.size())];
+  const std::uint64_t given_bps = node == 0                ? options.gateway_uplink_bps
+                                  : options.is_relay(node) ? options.relay_uplink_bps
+                                                           : options.viewer_uplink_bps;
+  if (given_bps != 0) {
+    access.uplink_bps = given_bps;
+    return;
+  }
   if (node == 0 || traces_.empty() || uplink.below(kTracedOneIn) != 0) return;
   access.trace = &traces_[uplink.below(traces_.size())];
   access.trace_offset =
@@ -98,6 +108,7 @@ Duration NetworkModel::matrix_one_way(std::uint32_t a, std::uint32_t b) const {
 }
 
 Duration NetworkModel::one_way(NodeIndex a, NodeIndex b) const {
+  if (lab_way_) return *lab_way_;
   const Access& from = access_[a];
   const Access& to = access_[b];
   if (rows_ > 0) return matrix_one_way(from.row, to.row);
@@ -108,6 +119,7 @@ Duration NetworkModel::one_way(NodeIndex a, NodeIndex b) const {
 }
 
 Duration NetworkModel::control_way(NodeIndex node) const {
+  if (lab_way_) return *lab_way_;
   // The orchestrator stands where the gateway does, behind a data centre's door.
   return node == 0 ? 1ms : one_way(node, 0) + 1ms;
 }

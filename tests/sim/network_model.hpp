@@ -4,6 +4,7 @@
 #include "tests/sim/sim_options.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,7 @@ class NetworkModel {
 
   std::uint64_t seed_;
   std::uint64_t blocked_ppm_;
+  std::optional<Duration> lab_way_;  ///< of every pair
   std::vector<Access> access_;
   std::vector<std::uint16_t> matrix_;  ///< round trips in 0.1 ms
   std::uint32_t rows_ = 0;

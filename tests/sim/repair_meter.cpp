@@ -60,6 +60,7 @@ void RepairMeter::on_fault(NodeIndex victim) {
 void RepairMeter::on_action(NodeIndex node, const relay::Relay::Action& action) {
   if (const auto* repaired = std::get_if<relay::Relay::Repaired>(&action)) {
     totals_.own_repairs.add(repaired->gap);
+    if (was_victim(net_.index(repaired->lost))) totals_.kill_repairs.add(repaired->gap);
     return;
   }
   const auto* suspected = std::get_if<relay::Relay::Suspected>(&action);
@@ -77,6 +78,13 @@ void RepairMeter::on_action(NodeIndex node, const relay::Relay::Action& action) 
       totals_.silence.add(std::max(Duration{0}, since - orphan.way));
     }
   }
+}
+
+bool RepairMeter::was_victim(NodeIndex parent) const {
+  for (std::size_t i = first_open_; i < faults_.size(); ++i) {
+    if (faults_[i].victim == parent && net_.now() <= faults_[i].at + kBlamed) return true;
+  }
+  return false;
 }
 
 void RepairMeter::on_restart(NodeIndex node) {

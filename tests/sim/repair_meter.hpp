@@ -29,8 +29,9 @@ class RepairMeter {
     Percentiles detection;           ///< from the fault
     Percentiles silence;             ///< from when the victim's last word had come
     Percentiles reattached;
-    Percentiles gaps;         ///< per viewer below a fault: its largest one until it was over
-    Percentiles own_repairs;  ///< what the relays themselves report
+    Percentiles gaps;          ///< per viewer below a fault: its largest one until it was over
+    Percentiles own_repairs;   ///< what the relays themselves report
+    Percentiles kill_repairs;  ///< of them, those of stripes whose parent was a victim
   };
   [[nodiscard]] Totals totals(const PlayoutMeter& playout) const;
   [[nodiscard]] std::size_t orphans() const noexcept { return open_; }
@@ -49,6 +50,7 @@ class RepairMeter {
     std::vector<Orphan> orphans;
     std::vector<NodeIndex> below;  ///< everybody who had it above in some stripe
   };
+  [[nodiscard]] bool was_victim(NodeIndex parent) const;
   void look();
   [[nodiscard]] bool is_whole(NodeIndex node) const;
   void arm();

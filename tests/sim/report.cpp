@@ -58,6 +58,7 @@ TrialResult sum_of(const std::vector<TrialResult>& runs) {
     sum.repairs.reattached.add(run.repairs.reattached);
     sum.repairs.gaps.add(run.repairs.gaps);
     sum.repairs.own_repairs.add(run.repairs.own_repairs);
+    sum.repairs.kill_repairs.add(run.repairs.kill_repairs);
     sum.playout.complete += run.playout.complete;
     sum.playout.late += run.playout.late;
     sum.playout.lost += run.playout.lost;
@@ -92,6 +93,9 @@ void add_repairs(json::object& out, const TrialResult& sum) {
   out["gap_ms"] = percentiles(repairs.gaps);
   out["reattached_ms"] = percentiles(repairs.reattached);
   out["relay_repair_ms"] = percentiles(repairs.own_repairs);
+  out["relay_repairs"] = repairs.own_repairs.count();
+  out["relay_kill_repair_ms"] = percentiles(repairs.kill_repairs);
+  out["relay_kill_repairs"] = repairs.kill_repairs.count();
   const double hours = static_cast<double>(sum.node_time.count()) / 3.6e9;
   out["suspicions_per_node_hour"] = ratio(static_cast<double>(sum.suspicions), hours, 0);
   out["false_suspicions_per_node_hour"] =

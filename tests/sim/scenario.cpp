@@ -7,7 +7,6 @@ namespace tayga::sim {
 namespace {
 
 constexpr Duration kWarmUp = 15s;  ///< before the first fault everybody plays
-constexpr Duration kRestart = 8s;
 
 void prepare_nothing(SimOptions&) {}
 void plan_nothing(Trial&) {}
@@ -25,17 +24,21 @@ std::vector<NodeIndex> draw_some(Trial& trial, std::vector<NodeIndex> from, std:
 
 /// One of the quarter of parents that have most children.
 std::optional<NodeIndex> draw_busy(Trial& trial) {
-  const std::vector<NodeIndex> busy = trial.parents();
+  std::vector<NodeIndex> busy = trial.parents();
+  if (trial.options().kill_relays_only) {
+    std::erase_if(busy, [&](NodeIndex node) { return !trial.options().is_relay(node); });
+  }
   if (busy.empty()) return std::nullopt;
   return busy[trial.draws().below(busy.size() / 4 + 1)];
 }
 
 void plan_parent_kill(Trial& trial) {
-  trial.every(kWarmUp, 2s, trial.faults_end(), [&trial] {
+  trial.every(kWarmUp, trial.options().kill_every, trial.faults_end(), [&trial] {
     const auto victim = draw_busy(trial);
     if (!victim) return;
-    const auto death = trial.draws().below(4) == 0 ? SimNet::Death::reset : SimNet::Death::silent;
-    trial.kill(*victim, death, kRestart);
+    const bool is_reset = trial.draws().below(4) == 0 && !trial.options().kill_relays_only;
+    trial.kill(*victim, is_reset ? SimNet::Death::reset : SimNet::Death::silent,
+               trial.options().kill_back);
   });
 }
 

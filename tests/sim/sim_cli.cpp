@@ -19,12 +19,17 @@ std::string help() {
       "                   [--stripes K] [--bitrate R] [--segment D] [--fragment D]\n"
       "                   [--loss PERCENT] [--jitter D] [--spikes PERCENT] [--corruption PERCENT] "
       "[--origin]\n"
-      "                   [--data DIR | --synthetic] [--traces] [--real-proofs] [--json]\n\n"
+      "                   [--data DIR | --synthetic] [--traces] [--real-proofs] [--json]\n"
+      "                   [--rtt D] [--relays N] [--gateway-uplink R] [--relay-uplink R]\n"
+      "                   [--viewer-uplink R] [--kill-every D] [--kill-back D]\n"
+      "                   [--kill-relays-only]\n\n"
       "Runs the production relay and orchestrator cores in virtual time.\n"
       "Durations: 500ms, 30s, 10min, 1h. Rates: 800kbit, 1mbit. The same seed is the same run.\n"
       "Public traces are read from --data, TAYGA_DATA_DIR or ../shared/data; without them the\n"
       "network is synthetic. --traces: one uplink in eight follows a measured one, outages and "
       "all.\n"
+      "--rtt makes a laboratory: every pair has it, all can connect, the control path is perfect.\n"
+      "--relays, the uplinks by role and --kill-... (parent_kill) set what real programs have.\n"
       "Exit: 0 done, 1 an invariant was violated, 64 usage.\n\nScenarios:\n";
   for (const Scenario& scenario : scenarios()) {
     text += "  " + std::string{scenario.name};
@@ -66,7 +71,8 @@ std::optional<std::uint64_t> with_unit(std::string_view text, const Units& units
 
 std::optional<Duration> to_duration(std::string_view text) {
   using Unit = std::pair<std::string_view, std::uint64_t>;
-  constexpr std::array<Unit, 5> kUnits{Unit{"ms", 1000}, Unit{"s", 1'000'000}, Unit{"", 1'000'000},
+  constexpr std::array<Unit, 6> kUnits{Unit{"us", 1},           Unit{"ms", 1000},
+                                       Unit{"s", 1'000'000},    Unit{"", 1'000'000},
                                        Unit{"min", 60'000'000}, Unit{"h", 3'600'000'000}};
   const auto us = with_unit(text, kUnits);
   if (!us) return std::nullopt;
@@ -100,6 +106,29 @@ bool take(const std::optional<Value>& value, Value low, Value high, Field& field
   if (!value || *value < low || high < *value) return false;
   field = static_cast<Field>(*value);
   return true;
+}
+
+/// What makes the network and the kills those of a laboratory; as set().
+std::optional<bool> set_lab(SimOptions& options, std::string_view flag, std::string_view value) {
+  using Count = std::uint64_t;
+  constexpr Count kUplinkMin = 50'000;
+  constexpr Count kUplinkMax = 1'000'000'000;
+  if (flag == "--relays") return take(to_count(value), Count{0}, Count{20'000}, options.relays);
+  if (flag == "--rtt") {
+    return take(to_duration(value), Duration{0}, Duration{1s}, options.lab_rtt);
+  }
+  if (flag == "--kill-every") {
+    return take(to_duration(value), Duration{500ms}, Duration{1h}, options.kill_every);
+  }
+  if (flag == "--kill-back") {
+    return take(to_duration(value), Duration{1s}, Duration{1h}, options.kill_back);
+  }
+  std::uint64_t* uplink = flag == "--gateway-uplink"  ? &options.gateway_uplink_bps
+                          : flag == "--relay-uplink"  ? &options.relay_uplink_bps
+                          : flag == "--viewer-uplink" ? &options.viewer_uplink_bps
+                                                      : nullptr;
+  if (uplink == nullptr) return std::nullopt;
+  return take(to_rate(value), kUplinkMin, kUplinkMax, *uplink);
 }
 
 /// False: the flag is known, its value is not possible.
@@ -136,7 +165,7 @@ std::optional<bool> set(SimCommand& command, std::string_view flag, std::string_
     options.data_dir = value;
     return std::filesystem::is_directory(options.data_dir);
   }
-  return std::nullopt;
+  return set_lab(options, flag, value);
 }
 
 bool set_switch(SimCommand& command, std::string_view flag) {
@@ -148,6 +177,8 @@ bool set_switch(SimCommand& command, std::string_view flag) {
     command.options.traces = true;
   } else if (flag == "--real-proofs") {
     command.options.real_proofs = true;
+  } else if (flag == "--kill-relays-only") {
+    command.options.kill_relays_only = true;
   } else if (flag == "--synthetic") {
     command.options.data_dir.clear();
   } else {

@@ -3,6 +3,7 @@
 #include "common/base/time.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace tayga::sim {
@@ -29,6 +30,25 @@ struct SimOptions {
   Duration jitter = 3ms;
   std::uint64_t blocked_ppm = 30'000;      ///< pairs that cannot connect
   std::uint64_t control_loss_ppm = 1'000;  ///< messages of the control path that are sent again
+
+  // A laboratory, to compare with real programs that run in one.
+  /// Of every pair; all can connect, and the control path loses nothing.
+  std::optional<Duration> lab_rtt;
+  std::optional<unsigned> relays;  ///< the first so many nodes do not play; nothing: one in twenty
+  std::uint64_t gateway_uplink_bps = 0;  ///< uplinks by role; 0 = as in the public network
+  std::uint64_t relay_uplink_bps = 0;
+  std::uint64_t viewer_uplink_bps = 0;
+
+  // parent_kill.
+  Duration kill_every = 2s;
+  Duration kill_back = 8s;  ///< the process comes back after
+  /// And without resets: UDP says nothing of a process that is gone.
+  bool kill_relays_only = false;
+
+  [[nodiscard]] bool is_relay(std::uint32_t node) const {
+    constexpr std::uint32_t kRelayOneIn = 20;
+    return relays ? node >= 1 && node <= *relays : node % kRelayOneIn == 1;
+  }
 };
 
 }  // namespace tayga::sim

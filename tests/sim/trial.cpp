@@ -11,7 +11,6 @@
 namespace tayga::sim {
 namespace {
 
-constexpr unsigned kRelayOneIn = 20;  ///< the rest are viewers
 constexpr std::uint32_t kGatewayChildren = 64;
 constexpr std::uint32_t kRelayChildren = 48;
 constexpr std::uint32_t kViewerChildren = 16;
@@ -20,10 +19,6 @@ constexpr Duration kArrivals = 3s;  ///< all nodes come within it
 /// memory.
 constexpr Duration kCacheAge = 12s;
 constexpr Duration kReceiptSubmit = 10s;
-
-bool is_relay(NodeIndex node) {
-  return node % kRelayOneIn == 1;
-}
 
 double cpu_seconds() {
   timespec time{};
@@ -122,7 +117,7 @@ void Trial::start(NodeIndex node) {
   if (node == kGatewayNode) {
     profile.roles = static_cast<orch::Roles>(orch::Role::gateway);
     profile.children_max = kGatewayChildren;
-  } else if (is_relay(node)) {
+  } else if (options_.is_relay(node)) {
     profile.roles = static_cast<orch::Roles>(orch::Role::relay);
     profile.children_max = kRelayChildren;
   } else {
@@ -253,7 +248,7 @@ TrialResult Trial::run() {
 /// parent, and nobody waits for an object.
 void Trial::check_whole() {
   for (const NodeIndex node : members()) {
-    if (is_relay(node) || thin_[node] || net_->now() - started_[node] < kHealing) continue;
+    if (options_.is_relay(node) || thin_[node] || net_->now() - started_[node] < kHealing) continue;
     std::set<StripeIndex> fed;
     for (const relay::StripeStatus& stripe : net_->relay(node).stripes()) {
       const bool lives = stripe.parent && net_->is_running(net_->index(*stripe.parent));
