@@ -288,8 +288,10 @@ void App::Impl::listen_all() {
 
 void App::Impl::on_connected(const control::Welcome& welcome) {
   driver_.set_network(welcome.network);
-  driver_.input(
-      [&](relay::Relay& relay, relay::Now) { relay.on_online_keys(welcome.online_keys); });
+  driver_.input([&](relay::Relay& relay, relay::Now now) {
+    relay.on_online_keys(welcome.online_keys);
+    relay.on_control(relay::Relay::Control::connected, now);
+  });
   if (publishing_) publishing_->set_network(welcome.network);
   connected_at_ = async::Clock::now();
   telemetry_interval_ = welcome.telemetry_interval;
@@ -299,6 +301,9 @@ void App::Impl::on_connected(const control::Welcome& welcome) {
 
 void App::Impl::on_disconnected(const std::string& reason) {
   receipts_.on_disconnected();
+  driver_.input([](relay::Relay& relay, relay::Now now) {
+    relay.on_control(relay::Relay::Control::away, now);
+  });
   log::warn("not connected to the orchestrator; what is carried goes on",
             log::field("reason", reason));
 }

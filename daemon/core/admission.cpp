@@ -15,6 +15,20 @@ std::int64_t to_unix_ms(WallTime time) noexcept {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
+void AllocationGrace::on_away() noexcept {
+  away_ = true;
+}
+
+void AllocationGrace::on_connected(TimePoint now) noexcept {
+  if (away_) reconnected_at_ = now;
+  away_ = false;
+}
+
+Duration AllocationGrace::at(TimePoint now) const noexcept {
+  const bool is_recent = reconnected_at_ && now < *reconnected_at_ + media::kReconnectGrace;
+  return away_ || is_recent ? media::kOutageGrace : media::kAllocationGrace;
+}
+
 void OnlineKeys::replace(std::vector<media::OnlineKey> keys) {
   keys_.clear();
   for (media::OnlineKey& key : keys) keys_.insert_or_assign(key.key_id, key);
@@ -36,8 +50,9 @@ AdmissionResult judge_allocation(const wire::AllocationBlob& blob, const Admissi
   }
   // Fields of a stranger: compared without sums that could overflow.
   const std::int64_t now_ms = to_unix_ms(wanted.now);
-  const std::int64_t skew_ms = to_ms(kAllocationSkewMax);
-  if (allocation.not_after_ms < now_ms - skew_ms) return {Admission::expired_allocation, {}};
+  const std::int64_t skew_ms = to_ms(media::kAllocationSkewMax);
+  const std::int64_t past_ms = std::max(skew_ms, to_ms(wanted.past_end));
+  if (allocation.not_after_ms < now_ms - past_ms) return {Admission::expired_allocation, {}};
   if (allocation.not_before_ms > now_ms + skew_ms) return {Admission::bad_allocation, {}};
   // The child may hear of a new accounting epoch's handle, or of a new key, before we do.
   if (std::find(wanted.handles.begin(), wanted.handles.end(), allocation.stream_handle) ==

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/base/ids.hpp"
+#include "common/media/allocation_term.hpp"
 #include "common/media/receipts.hpp"
 #include "common/wire/allocation.hpp"
 #include "daemon/core/peer_message.hpp"
@@ -11,10 +12,18 @@
 
 namespace tayga::relay {
 
-/// How far a node's clock may differ from the orchestrator's.
-inline constexpr Duration kAllocationSkewMax = 60s;
-/// An allocation that ran out is served this long on: its renewal may be under way.
-inline constexpr Duration kAllocationGrace = 10s;
+/// How far past their end this node honours allocations, its own and its children's: who reaches
+/// the orchestrator has them renewed in time, who does not goes on with those it has. Pure.
+class AllocationGrace {
+ public:
+  void on_away() noexcept;
+  void on_connected(TimePoint now) noexcept;  ///< again within a session: no change
+  [[nodiscard]] Duration at(TimePoint now) const noexcept;
+
+ private:
+  bool away_ = false;
+  std::optional<TimePoint> reconnected_at_;
+};
 
 /// The orchestrator's keys that this node trusts, by key id.
 class OnlineKeys {
@@ -35,6 +44,7 @@ struct AdmissionCase {
   std::span<const StreamHandle> handles;
   StripeMask stripes = 0;
   WallTime now;
+  Duration past_end{0};  ///< honoured: see AllocationGrace
 };
 
 /// `hold`: what is needed to judge may still come from the orchestrator; ask again then.

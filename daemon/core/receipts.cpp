@@ -19,8 +19,9 @@ WallTime to_wall(std::int64_t unix_ms) noexcept {
   return WallTime{std::chrono::milliseconds{std::clamp(unix_ms, -kLimit, kLimit)}};
 }
 
+/// No sender can have delivered anything under it any more.
 bool is_over(const wire::Allocation& allocation, WallTime now) noexcept {
-  return now > to_wall(allocation.not_after_ms) + kClockSkewMax;
+  return now > to_wall(allocation.not_after_ms) + media::kOutageGrace + kClockSkewMax;
 }
 
 }  // namespace
@@ -107,14 +108,14 @@ std::optional<TimePoint> ReceiptIssuer::next_timeout() const {
 
 const wire::AllocationBlob* ReceiptIssuer::allocation_for(const NodeId& sender,
                                                           std::span<const StreamHandle> handles,
-                                                          WallTime now) const {
+                                                          WallTime now, Duration past_end) const {
   const Account* newest = nullptr;
   for (const StreamHandle& handle : handles) {
     const auto found = accounts_.find(Link{sender, handle});
     if (found == accounts_.end()) continue;
     const Account& account = found->second;
     if (now + kClockSkewMax < to_wall(account.allocation.not_before_ms)) continue;
-    if (now > to_wall(account.allocation.not_after_ms)) continue;
+    if (now > to_wall(account.allocation.not_after_ms) + past_end) continue;
     if (newest && newest->allocation.not_after_ms >= account.allocation.not_after_ms) continue;
     newest = &account;
   }

@@ -3,6 +3,7 @@
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
 #include "common/crypto/ed25519.hpp"
+#include "common/media/allocation_term.hpp"
 #include "common/wire/allocation.hpp"
 #include "common/wire/receipt.hpp"
 #include "daemon/core/now.hpp"
@@ -19,7 +20,7 @@ namespace tayga::relay {
 inline constexpr Duration kReceiptInterval = 1s;
 /// How far the clocks of two honest nodes may differ: an allocation counts this long around its
 /// term.
-inline constexpr Duration kClockSkewMax = 60s;
+inline constexpr Duration kClockSkewMax = media::kAllocationSkewMax;
 
 /// W: what a sender serves at most beyond the last acknowledged total, in bytes.
 [[nodiscard]] std::uint64_t credit_window(const wire::Allocation& allocation) noexcept;
@@ -28,8 +29,10 @@ inline constexpr Duration kClockSkewMax = 60s;
 ///
 /// A receipt is due kReceiptInterval after the first unacknowledged byte, or at once when a quarter
 /// of the credit window W = max(256 KiB, 2 s of max_kbps) is unacknowledged; when an allocation is
-/// replaced or the parent leaves, a final one is due. It never signs for more than max_bytes: the
-/// orchestrator would refuse the whole receipt. Sans-IO; the key must outlive it.
+/// replaced or the parent leaves, a final one is due. What was delivered is signed for also past
+/// the term, as long as a sender may have gone on without the orchestrator (kOutageGrace). It never
+/// signs for more than max_bytes: the orchestrator would refuse the whole receipt. Sans-IO; the key
+/// must outlive it.
 class ReceiptIssuer {
  public:
   static constexpr std::size_t kAccountsMax = 4096;  ///< beyond it new allocations are ignored
@@ -61,10 +64,10 @@ class ReceiptIssuer {
   [[nodiscard]] std::optional<Issued> poll_receipt();
   [[nodiscard]] std::optional<TimePoint> next_timeout() const;
   /// The blob to present in a Subscribe: the newest from `sender` for the stream that is valid at
-  /// `now`; nullptr when there is none.
+  /// `now`, or ended no longer than `past_end` ago; nullptr when there is none.
   [[nodiscard]] const wire::AllocationBlob* allocation_for(const NodeId& sender,
                                                            std::span<const StreamHandle> handles,
-                                                           WallTime now) const;
+                                                           WallTime now, Duration past_end) const;
 
  private:
   struct Link {
@@ -99,8 +102,8 @@ class ReceiptBook {
   static constexpr std::size_t kRecordsMax = 100'000;
   static constexpr std::size_t kBatchItemsMax = 512;
   static constexpr Duration kAnswerTimeMax = 30s;  ///< then the batch counts as lost
-  static constexpr Duration kSettledRetention =
-      10min;  ///< beyond the term, to know late duplicates
+  /// Beyond the term: receipts come as long as it is served, and late duplicates after that.
+  static constexpr Duration kSettledRetention = media::kOutageGrace + 10min;
 
   ReceiptBook(NodeId self, Duration submit_interval);
 

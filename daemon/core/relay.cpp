@@ -419,6 +419,9 @@ void Relay::on_origin_bytes(std::uint64_t request, std::uint64_t offset, ByteVie
 void Relay::on_origin_done(std::uint64_t request, const OriginDone& done, Now now) {
   impl_->on_origin_done(request, done, now);
 }
+void Relay::on_control(Control control, Now now) {
+  impl_->on_control(control, now);
+}
 void Relay::on_serving(Serving serving, Duration grace, Now now) {
   impl_->on_serving(serving, grace, now);
 }

@@ -205,6 +205,12 @@ class Relay {
   void on_network(const NetworkId& network);
   void on_online_keys(std::vector<media::OnlineKey> keys);
 
+  /// Whether there is a control session; at first there is taken to be one. While it is away the
+  /// last assignment stands, and allocations that nobody can renew are honoured for kOutageGrace
+  /// past their end, here and towards parents. Said again without a change: nothing.
+  enum class Control : std::uint8_t { connected, away };
+  void on_control(Control control, Now now);
+
   // Target state, from the control session. Make before break: a new parent is subscribed from the
   // sequence that is missing, the old one is unsubscribed when the new one confirmed or after 1 s.
   void on_assignment(const Assignment& assignment, Now now);

@@ -82,8 +82,9 @@ Relay::Impl::Judged Relay::Impl::judge_subscribe(Peer& from, const Subscribe& me
   if (!carries(*stream, message.track, message.stripes)) return Judged::hold;
   TrackState& track = *stream->tracks.at(message.track);
 
-  const AdmissionCase wanted{*network_,       self_,   from.id, stream->descriptor.handles,
-                             message.stripes, now.wall};
+  const AdmissionCase wanted{
+      *network_,          self_, from.id, stream->descriptor.handles, message.stripes, now.wall,
+      grace_.at(now.mono)};
   const AdmissionResult judged = judge_allocation(message.allocation, wanted, keys_);
   switch (judged.verdict) {
     case Admission::hold:
@@ -117,9 +118,11 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
   if (subscription == nullptr) {
     subscription = &child.feed.add(track, *track.stream, track.stripes.size());
   }
-  const std::int64_t grace_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(kAllocationGrace).count();
-  const std::int64_t until = std::max(allocation.not_after_ms, to_unix_ms(now.wall)) + grace_ms;
+  // A child whose clock is behind may have presented it past its end.
+  const std::int64_t skew_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(media::kAllocationSkewMax).count();
+  const std::int64_t until =
+      std::clamp(to_unix_ms(now.wall), allocation.not_after_ms, allocation.not_after_ms + skew_ms);
   // Before our first slice the child's word stands: it names a sequence of what we are to get.
   const bool same_epoch = track.epoch.value_or(message.epoch) == message.epoch;
   subscription->asked_epoch = message.epoch;

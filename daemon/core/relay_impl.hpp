@@ -53,6 +53,7 @@ class Relay::Impl {
   void on_assignment(const Assignment& assignment, Now now);
 
   // relay_serving.cpp
+  void on_control(Control control, Now now);
   void on_serving(Serving serving, Duration grace, Now now);
 
   // relay_rescue.cpp
@@ -239,6 +240,7 @@ class Relay::Impl {
   RelayLimits limits_;
   std::optional<NetworkId> network_;
   OnlineKeys keys_;
+  AllocationGrace grace_;
   ReceiptIssuer issuer_;
   SliceCache cache_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;

@@ -139,7 +139,7 @@ void Relay::Impl::subscribe_missing(StreamState& stream, TrackState& track, UpLi
   if ((link.wanted | link.wanted_standby | link.wanted_rescue) == 0) return;
   if (now.mono < link.retry_at) return wake_at(link.retry_at);
   const wire::AllocationBlob* blob =
-      issuer_.allocation_for(peer.id, stream.descriptor.handles, now.wall);
+      issuer_.allocation_for(peer.id, stream.descriptor.handles, now.wall, grace_.at(now.mono));
   const auto allocation = blob == nullptr ? Result<wire::Allocation>{wire::Allocation{}}
                                           : wire::parse_allocation(*blob);
   if (blob == nullptr || !allocation) return wake_at(now.mono + kAllocationRetry);

@@ -13,6 +13,15 @@ constexpr Duration kHeadSlack = 5ms;
 
 }  // namespace
 
+void Relay::Impl::on_control(Control control, Now now) {
+  switch (control) {
+    case Control::connected:
+      return grace_.on_connected(now.mono);
+    case Control::away:
+      return grace_.on_away();
+  }
+}
+
 /// Nothing can be given: who feeds us stays as a peer and is refused, the others are asked to go.
 void Relay::Impl::on_serving(Serving serving, Duration grace, Now now) {
   serving_ = serving == Serving::open;
@@ -94,13 +103,13 @@ void Relay::Impl::serve_children(Now now) {
 }
 
 void Relay::Impl::expire_allocations(Peer& child, Now now) {
-  const std::int64_t now_ms = to_unix_ms(now.wall);
+  const std::int64_t over_ms = to_unix_ms(now.wall - grace_.at(now.mono));
   for (std::size_t s = child.feed.subscriptions().size(); s > 0; --s) {
     ChildSubscription& subscription = *child.feed.subscriptions()[s - 1];
     StripeMask over = 0;
     for (std::size_t i = 0; i < subscription.stripes.size(); ++i) {
       const StripeMask bit = StripeMask{1} << i;
-      if ((subscription.all() & bit) != 0 && subscription.stripes[i].service_until_ms < now_ms) {
+      if ((subscription.all() & bit) != 0 && subscription.stripes[i].service_until_ms < over_ms) {
         over |= bit;
       }
     }

@@ -27,9 +27,11 @@ std::uint32_t to_max_kbps(std::uint64_t rate_bps) {
       kbps, kAllocationKbpsMin, std::numeric_limits<std::uint32_t>::max()));
 }
 
+/// What the link may carry of its rate in the term, and on for as long as nobody can renew it.
 std::uint64_t to_max_bytes(std::uint32_t max_kbps) {
-  const std::uint64_t term_s = static_cast<std::uint64_t>(kTermMs) / 1000;
-  return std::uint64_t{max_kbps} * 1000 / 8 * term_s * 5 / 4;
+  constexpr Duration kServedMax = kAllocationTerm + media::kOutageGrace;
+  constexpr auto kServedMaxS = std::chrono::duration_cast<std::chrono::seconds>(kServedMax).count();
+  return std::uint64_t{max_kbps} * 1000 / 8 * static_cast<std::uint64_t>(kServedMaxS);
 }
 
 }  // namespace

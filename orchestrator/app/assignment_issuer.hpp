@@ -3,6 +3,7 @@
 #include "common/base/ids.hpp"
 #include "common/base/time.hpp"
 #include "common/crypto/ed25519.hpp"
+#include "common/media/allocation_term.hpp"
 #include "common/wire/allocation.hpp"
 #include "orchestrator/app/epoch_book.hpp"
 #include "orchestrator/model/records.hpp"
@@ -20,7 +21,7 @@
 
 namespace tayga::orch {
 
-inline constexpr Duration kAllocationTerm = 10min;
+inline constexpr Duration kAllocationTerm = media::kAllocationTerm;
 inline constexpr std::int64_t kAllocationRenewPercent = 80;  ///< of the term, then a fresh one
 inline constexpr std::uint32_t kAllocationKbpsMin = 1000;
 /// A track whose rate nobody has measured yet.

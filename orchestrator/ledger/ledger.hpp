@@ -3,6 +3,7 @@
 #include "common/base/bytes.hpp"
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
+#include "common/media/allocation_term.hpp"
 #include "common/media/receipts.hpp"
 #include "common/wire/allocation.hpp"
 #include "common/wire/receipt.hpp"
@@ -39,7 +40,7 @@ struct SettleAnswer {
 struct LedgerTrust {
   NetworkId network;
   std::vector<media::OnlineKey> online_keys;
-  Duration expiry_grace = 24h;
+  Duration expiry_grace = media::kSettleGrace;
 };
 
 /// Checks settlement items and settles them by max-merge: cheap checks first (layout, network,

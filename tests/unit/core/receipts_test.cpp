@@ -16,6 +16,8 @@ using wire::WireErrc;
 
 constexpr std::int64_t kStartMs = 1'800'000'000'000;
 constexpr std::int64_t kTermMs = 600'000;
+/// From the start: nobody delivers anything under an allocation of one term any more.
+constexpr Duration kServedUntil = 600s + media::kOutageGrace + kClockSkewMax;
 
 crypto::SigningKey key_of(unsigned char seed) {
   std::array<std::byte, 32> bytes{};
@@ -229,7 +231,7 @@ TEST_CASE_METHOD(IssuerFixture, "an older, equal or repeated allocation changes 
   allow(allocation(3, kStartMs + kTermMs - 1000), at(1ms));
   CHECK(receipts(held).empty());
   const std::array handles{stream};
-  const auto* blob_now = issuer.allocation_for(sender.node_id(), handles, at(1ms).wall);
+  const auto* blob_now = issuer.allocation_for(sender.node_id(), handles, at(1ms).wall, 0s);
   REQUIRE(blob_now != nullptr);
   CHECK(*blob_now == blob(held));
 }
@@ -267,7 +269,7 @@ TEST_CASE_METHOD(
 
 TEST_CASE_METHOD(
     IssuerFixture,
-    "bytes without an allocation, over its limit or after its term are not acknowledged") {
+    "bytes without an allocation, over its limit or long after its term are not acknowledged") {
   auto a = allocation(1);
   a.max_bytes = 5000;
   deliver(4096, at(0s));
@@ -281,7 +283,7 @@ TEST_CASE_METHOD(
   CHECK(issued[0].cum_bytes == 5000);
   CHECK(issued[0].cum_chunks == 2);
 
-  deliver(1, at(600s + kClockSkewMax + 1s), false);
+  deliver(1, at(kServedUntil + 1s), false);
   CHECK(issuer.next_timeout() == std::nullopt);
 }
 
@@ -295,26 +297,41 @@ TEST_CASE_METHOD(IssuerFixture,
   allow(current, at(0s));
 
   const std::array handles{handle_of(8), stream};
-  const auto presented = [&](Duration when) {
-    const auto* found = issuer.allocation_for(sender.node_id(), handles, at(when).wall);
+  const auto presented = [&](Duration when, Duration past_end = 0s) {
+    const auto* found = issuer.allocation_for(sender.node_id(), handles, at(when).wall, past_end);
     return found == nullptr ? AllocationId{} : wire::parse_allocation(*found)->id;
   };
   CHECK(presented(0s) == previous.id);
   CHECK(presented(300s) == current.id);
   CHECK(presented(601s) == current.id);
   CHECK(presented(1201s) == AllocationId{});
-  CHECK(issuer.allocation_for(receiver.node_id(), handles, at(0s).wall) == nullptr);
+  CHECK(presented(1201s, 2s) == current.id);
+  CHECK(presented(1203s, 2s) == AllocationId{});
+  CHECK(issuer.allocation_for(receiver.node_id(), handles, at(0s).wall, 0s) == nullptr);
+}
+
+TEST_CASE_METHOD(IssuerFixture,
+                 "what comes past the term while nobody can renew it is signed for") {
+  const auto a = allocation(1);
+  allow(a, at(0s));
+  deliver(4096, at(599s));
+  issuer.on_timeout(at(600s));
+  deliver(4096, at(600s + media::kOutageGrace));
+  issuer.on_timeout(at(601s + media::kOutageGrace));
+  const auto issued = receipts(a);
+  REQUIRE(issued.size() == 2);
+  CHECK(issued[1].cum_bytes == 2 * 4096);
 }
 
 TEST_CASE_METHOD(IssuerFixture, "an expired allocation is forgotten after its final receipt") {
   const auto a = allocation(1);
   allow(a, at(0s));
   deliver(4096, at(600s));
-  issuer.on_timeout(at(600s + kClockSkewMax + 1s));
+  issuer.on_timeout(at(kServedUntil + 1s));
   const auto issued = receipts(a);
   REQUIRE(issued.size() == 1);
   CHECK(issued[0].cum_bytes == 4096);
-  issuer.on_timeout(at(600s + kClockSkewMax + 2s));
+  issuer.on_timeout(at(kServedUntil + 2s));
   CHECK(receipts(a).empty());
   deliver(1, at(600s));
   CHECK(issuer.next_timeout() == std::nullopt);
@@ -331,9 +348,9 @@ TEST_CASE_METHOD(IssuerFixture, "allocations beyond the bound are ignored until 
   surplus.stream_handle = handle_of(0xff);
   allow(surplus, at(0s));
   const std::array handles{handle_of(0xff)};
-  CHECK(issuer.allocation_for(sender.node_id(), handles, at(0s).wall) == nullptr);
-  allow(surplus, at(600s + kClockSkewMax + 1s));
-  CHECK(issuer.allocation_for(sender.node_id(), handles, at(660s).wall) != nullptr);
+  CHECK(issuer.allocation_for(sender.node_id(), handles, at(0s).wall, 0s) == nullptr);
+  allow(surplus, at(kServedUntil + 1s));
+  CHECK(issuer.allocation_for(sender.node_id(), handles, at(660s).wall, 0s) != nullptr);
 }
 
 // ---- sender ----
