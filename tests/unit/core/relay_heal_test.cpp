@@ -323,6 +323,24 @@ TEST_CASE("a parent that beats but leaves its slices to others is replaced") {
   CHECK(rig.relay.stripes().at(0).parent == rig.parent2.node_id());
 }
 
+TEST_CASE("a parent that sends a burst slowly, its playlist first, is not asked elsewhere") {
+  HealRig rig;
+  rig.feed(rig.parent.node_id(), rig.slices(2));
+  rig.beat(3500ms);  // it joined long ago
+  const auto burst = rig.slices(12);
+  const auto playlist = rig.publisher.playlist(1, at(rig.now));
+  rig.hear(rig.parent2.node_id(), rig.head(playlist.back().header.seq.next()));
+  rig.feed(rig.parent.node_id(), burst[0]);
+  rig.feed(rig.parent.node_id(), playlist);  // urgent: what is below it is still on its way
+  for (std::size_t i = 1; i < burst.size(); ++i) {
+    rig.beat(60ms);
+    rig.feed(rig.parent.node_id(), burst[i]);
+  }
+  CHECK(rig.sent<relay::Fetch>(rig.parent2.node_id()).empty());
+  CHECK(rig.relay.counters().promotions == 0);
+  CHECK(rig.relay.counters().chunks_duplicate == 0);
+}
+
 TEST_CASE("a path that grows without end is a loop and left") {
   HealRig rig;
   rig.feed(rig.parent.node_id(), rig.slices(2));
