@@ -1,5 +1,7 @@
 #include "orchestrator/store/rocksdb_database.hpp"
 
+#include "orchestrator/store/rocksdb_logger.hpp"
+
 #include <rocksdb/cache.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
@@ -28,9 +30,7 @@ rocksdb::DBOptions to_db_options(const RocksdbLedger::Options& options) {
   db.track_and_verify_wals_in_manifest = true;
   db.max_total_wal_size = options.wal_bytes_max;
   db.max_open_files = 256;
-  db.info_log_level = rocksdb::WARN_LEVEL;
-  db.max_log_file_size = std::size_t{1024} * 1024;
-  db.keep_log_file_num = 4;
+  db.info_log = std::make_shared<RocksdbLogger>();
   return db;
 }
 
