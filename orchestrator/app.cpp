@@ -108,6 +108,7 @@ WorldLoopOptions world_options(const Settings& settings, const NetworkKeys& keys
   out.world.network = keys.network;
   out.world.node_grace = settings.node_grace;
   out.world.restart_grace = settings.restart_grace;
+  out.world.telemetry_interval = settings.telemetry_interval;
   out.world.gateway_copies = settings.gateway_copies;
   out.world.rescue_share_permille = settings.rescue_share_permille;
   out.welcome.network = keys.network;

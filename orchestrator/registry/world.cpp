@@ -8,7 +8,10 @@
 namespace tayga::orch {
 
 World::Impl::Impl(const WorldOptions& options)
-    : options_{options}, health_{options.failed_pair_quarantine} {}
+    : options_{options},
+      health_{options.failed_pair_quarantine,
+              // A complaint must still count when the parent was silent for long enough.
+              std::max(LinkHealth::kComplaintWindow, 2 * silence_max())} {}
 
 void World::Impl::restore(std::vector<NodeRecord> nodes, std::vector<StreamRecord> streams,
                           WorldNow now) {
@@ -99,22 +102,28 @@ void World::on_goodbye(const NodeId& node, WorldNow now) {
   impl_->on_goodbye(node, now);
 }
 void World::on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow now) {
+  impl_->hear(node, now);
   impl_->on_telemetry(node, std::move(telemetry), now);
 }
 void World::on_join(const NodeId& node, const std::string& stream_name, std::vector<TrackId> tracks,
                     WorldNow now) {
+  impl_->hear(node, now);
   impl_->on_join(node, stream_name, std::move(tracks), now);
 }
 void World::on_leave(const NodeId& node, const std::string& stream_name, WorldNow now) {
+  impl_->hear(node, now);
   impl_->on_leave(node, stream_name, now);
 }
 Result<void> World::on_publish(const NodeId& node, const Publish& publish, WorldNow now) {
+  impl_->hear(node, now);
   return impl_->on_publish(node, publish, now);
 }
 void World::on_unpublish(const NodeId& node, const std::string& stream_name, WorldNow now) {
+  impl_->hear(node, now);
   impl_->on_unpublish(node, stream_name, now);
 }
 void World::on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now) {
+  impl_->hear(node, now);
   impl_->on_link_failure(node, failure, now);
 }
 void World::on_tampering(const NodeId& sender, WorldNow now) {

@@ -26,6 +26,9 @@ struct WorldOptions {
   Duration node_grace = 3s;           ///< a node whose session broke keeps its place this long
   Duration restart_grace = 2s;  ///< after our start: wait for nodes' held links before solving
   Duration failed_pair_quarantine = 30s;
+  Duration telemetry_interval = 1s;  ///< as nodes are told: who is silent for longer may be dead
+  Duration improve_interval = 15s;   ///< a plan that changed is looked at for a better one so late
+  Duration migration_interval = 5s;  ///< between the parts of the way to a better plan
   unsigned gateway_copies = 1;
   Duration standby_refresh = 1s;        ///< after telemetry: standbys follow what nodes can spare
   unsigned rescue_share_permille = 50;  ///< of the audience may have one object from the gateway
@@ -135,7 +138,8 @@ class World {
     std::optional<NodeId> promoted_to;  ///< the standby that took over, before we were asked
   };
   /// A standby that took over is the parent in the plan in force from here on; the next solve keeps
-  /// it where there is room, and names the next standby.
+  /// it where there is room, moves nobody else, and names the next standby. Children's complaints
+  /// condemn a connected parent once it is silent towards us as well; a gateway they never do.
   void on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now);
   /// Evidence that was verified by the shell: `sender` sent what the signed header does not cover.
   void on_tampering(const NodeId& sender, WorldNow now);

@@ -15,8 +15,9 @@
 
 namespace tayga::orch {
 
-/// The state behind World, in parts: nodes (world_nodes.cpp), streams (world_streams.cpp), the
-/// plans between them (world_plan.cpp), and the plans for when they fail (world_standby.cpp).
+/// The state behind World, in parts: nodes (world_nodes.cpp), what they report of each
+/// other (world_failures.cpp), streams (world_streams.cpp), the plans between them
+/// (world_plan.cpp), and the plans for when they fail (world_standby.cpp).
 class World::Impl {
  public:
   explicit Impl(const WorldOptions& options);
@@ -39,6 +40,8 @@ class World::Impl {
   void on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow now);
   void on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now);
   void on_tampering(const NodeId& sender, WorldNow now);
+  /// Any message of a connected node: it is not dead.
+  void hear(const NodeId& node, WorldNow now);
 
   // Plans.
   void on_renew_allocations(const ReceiverLinks& due, WorldNow now);
@@ -69,7 +72,9 @@ class World::Impl {
     bool present = false;   ///< connected, or its session broke less than node_grace ago
     TimePoint absent_at{};  ///< when the grace ends; meant while present and not connected
     std::int64_t connected_since_ms = 0;
-    std::optional<TimePoint> dead_since;  ///< its children agree that it does not serve
+    TimePoint heard_at{};                 ///< its last message; meant while connected
+    std::optional<TimePoint> dead_since;  ///< its children agree, and it is silent towards us
+    std::optional<TimePoint> judge_at;    ///< when its children's complaints are looked at
     Telemetry telemetry;
     std::map<NodeId, Baseline> received;  ///< per parent, where the present rate interval began
     std::map<NodeId, SentBaseline> sent;  ///< per child
@@ -103,15 +108,15 @@ class World::Impl {
     std::uint32_t audience = 0;  ///< as nodes are told: rounded up
     unsigned depth = 0;
     std::optional<TimePoint> solve_at;
+    Effort effort = Effort::rest;         ///< of that solve: the most that was asked for
+    std::optional<TimePoint> improve_at;  ///< when the plan is looked at for a better one
+    LinkPlan promoted;                    ///< of `links`: by nodes themselves, since the last solve
   };
 
   // world_nodes.cpp
   bool make_room_for_node();
   void accept_held(NodeState& state, const std::vector<Held>& held, WorldNow now);
   void accept_held_stream(const NodeId& node, StreamState& stream, const Held& held, TimePoint now);
-  void complain(const NodeId& node, const LinkFailure& failure, WorldNow now);
-  static bool names_link(const StreamState& stream, const LinkPlan& plan, const NodeId& node,
-                         const LinkFailure& failure);
   [[nodiscard]] bool is_new_process(const NodeState& state, const std::vector<Held>& held) const;
   void tell_address(const NodeId& parent, TimePoint now);
   void drop_from_stream(const NodeId& node, StreamState& stream);
@@ -119,9 +124,19 @@ class World::Impl {
   void measure_links(NodeState& state, const Telemetry& telemetry, WorldNow now);
   static void measure_sent(NodeState& state, Telemetry& telemetry, TimePoint now);
   void note_congestion(NodeState& state, const Telemetry& telemetry, WorldNow now);
-  void revive(NodeState& state, WorldNow now);
   [[nodiscard]] std::uint64_t usable_uplink_bps(const NodeState& state, TimePoint now) const;
   NodeState* find_node(const NodeId& id);
+
+  // world_failures.cpp
+  static bool names_link(const StreamState& stream, const LinkPlan& plan, const NodeId& node,
+                         const LinkFailure& failure);
+  enum class OtherParent : std::uint8_t { no, yes };
+  void hold_back(const NodeId& node, const LinkFailure& failure, OtherParent other, TimePoint now);
+  void complain(const NodeId& node, const LinkFailure& failure, WorldNow now);
+  [[nodiscard]] Duration silence_max() const;
+  void judge_at(NodeState& parent, TimePoint now) const;
+  void judge(NodeState& parent, WorldNow now);
+  void revive(NodeState& state, WorldNow now);
 
   // world_streams.cpp
   void offer(StreamState& stream, const NodeState& gateway);
@@ -140,13 +155,14 @@ class World::Impl {
   /// Tells a node to stop carrying a stream.
   static PushAssignment drop_assignment(const NodeId& node, const StreamId& stream,
                                         std::uint64_t revision);
-  void schedule(StreamState& stream, TimePoint now) {
-    schedule_in(stream, options_.resolve_delay, now);
+  void schedule(StreamState& stream, TimePoint now, Effort effort = Effort::serve) {
+    schedule_in(stream, options_.resolve_delay, now, effort);
   }
-  void schedule_in(StreamState& stream, Duration delay, TimePoint now);
+  void schedule_in(StreamState& stream, Duration delay, TimePoint now, Effort effort);
   void schedule_node(const NodeId& node, TimePoint now);
   void schedule_all(TimePoint now);
   void solve_stream(StreamState& stream, WorldNow now);
+  static void improve_in(StreamState& stream, Duration delay, TimePoint now);
   [[nodiscard]] SolverInput solver_input(const StreamState& stream, TimePoint now);
   void add_node_views(SolverInput& input, const StreamState& stream, TimePoint now) const;
   void add_viewers(SolverInput& input, const StreamState& stream) const;
@@ -171,6 +187,7 @@ class World::Impl {
   static bool is_standby(StreamState& stream, const NodeId& node, const UpstreamLink& link);
   bool promote(StreamState& stream, const NodeId& node, const UpstreamLink& link);
   void take_promotion(StreamState& stream, const NodeId& node, const LinkFailure& failure);
+  void promote_from(StreamState& stream, const NodeId& node, const NodeId& parent);
   void take_held_promotions(StreamState& stream, const NodeId& node, const Held& held,
                             TimePoint now);
   void promote_orphans(StreamState& stream);

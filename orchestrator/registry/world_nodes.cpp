@@ -24,25 +24,6 @@ constexpr std::uint32_t kCongestedQueueMs = 500;
 constexpr std::uint64_t kServingMinBps = 64'000;
 /// One child that is slow may be slow by itself, also when it is the only one.
 constexpr std::size_t kCongestedChildrenMin = 2;
-/// A parent that its children gave up gets children again when it reports so long after.
-constexpr Duration kDeadMin = 5s;
-constexpr std::size_t kComplaintsForDeath = 2;
-
-/// Complaints about the parent's process or its way to the network, not about one child's.
-bool speaks_of_death(LinkFailureReason reason) {
-  switch (reason) {
-    case LinkFailureReason::connect_failed:
-    case LinkFailureReason::closed:
-    case LinkFailureReason::reset:
-    case LinkFailureReason::silent:
-    case LinkFailureReason::go_away:
-      return true;
-    case LinkFailureReason::refused:   // alive, and knows better
-    case LinkFailureReason::tampered:  // proven by evidence or not at all
-      return false;
-  }
-  return false;
-}
 
 std::uint64_t to_rate_bps(std::uint64_t bytes, Duration interval) {
   const double seconds = std::chrono::duration<double>(interval).count();
@@ -95,6 +76,8 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   state.present = true;
   state.connected_since_ms = now.wall_ms;
   state.dead_since.reset();
+  state.judge_at.reset();
+  state.heard_at = now.mono;
   state.telemetry = Telemetry{};
   state.received.clear();
   state.sent.clear();
@@ -219,6 +202,7 @@ void World::Impl::drop_from_stream(const NodeId& node, StreamState& stream) {
   stream.wishes.erase(node);
   stream.links.erase(node);
   stream.standby.erase(node);
+  stream.promoted.erase(node);
   stream.link_since.erase(node);
   stream.told.erase(node);
   stream.stale.erase(node);
@@ -229,6 +213,7 @@ void World::Impl::on_disconnected(const NodeId& node, WorldNow now) {
   if (state == nullptr || !state->connected) return;
   state->connected = false;
   state->absent_at = now.mono + options_.node_grace;
+  if (state->judge_at) state->judge_at = now.mono;
 }
 
 void World::Impl::on_goodbye(const NodeId& node, WorldNow now) {
@@ -244,6 +229,7 @@ void World::Impl::depart(NodeState& state, WorldNow now) {
   state.connected = false;
   state.present = false;
   state.dead_since.reset();
+  state.judge_at.reset();
   state.telemetry = Telemetry{};
   state.record.last_seen_ms = now.wall_ms;
   outputs_.emplace_back(PersistNode{state.record});
@@ -266,7 +252,6 @@ void World::Impl::on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow
   note_congestion(*state, telemetry, now);
   state->telemetry = std::move(telemetry);
   if (!refresh_at_) refresh_standbys_in(options_.standby_refresh, now.mono);
-  if (state->dead_since && now.mono - *state->dead_since >= kDeadMin) revive(*state, now);
 }
 
 /// What this node received tells the uplinks of its parents.
@@ -332,67 +317,6 @@ void World::Impl::note_congestion(NodeState& state, const Telemetry& telemetry, 
   const std::uint64_t before_bps = usable_uplink_bps(state, now.mono);
   state.uplink.on_congested(now.mono);
   if (usable_uplink_bps(state, now.mono) < before_bps) schedule_node(state.record.id, now.mono);
-}
-
-void World::Impl::revive(NodeState& state, WorldNow now) {
-  state.dead_since.reset();
-  if (state.has(Role::relay)) schedule_all(now.mono);
-  schedule_node(state.record.id, now.mono);
-}
-
-/// A late report about a link that the plan has replaced already says nothing new, also when the
-/// link came back since.
-bool World::Impl::names_link(const StreamState& stream, const LinkPlan& plan, const NodeId& node,
-                             const LinkFailure& failure) {
-  const auto links = plan.find(node);
-  if (links == plan.end()) return false;
-  const auto since = stream.link_since.find(node);
-  const auto is_meant = [&](const UpstreamLink& link) {
-    if (link.parent != failure.parent || link.track != failure.track) return false;
-    if ((failure.stripe_mask >> link.stripe.value() & 1U) == 0) return false;
-    if (since == stream.link_since.end()) return true;
-    const auto added = since->second.find(link);
-    return added == since->second.end() || failure.revision >= added->second;
-  };
-  return std::any_of(links->second.begin(), links->second.end(), is_meant);
-}
-
-void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now) {
-  StreamState* stream = find_stream(failure.stream);
-  if (stream == nullptr || !stream->links.contains(node)) return;
-  if (names_link(*stream, stream->links, node, failure)) {
-    health_.on_failed(node, failure.parent, now.mono);
-    if (failure.promoted_to) take_promotion(*stream, node, failure);
-    schedule(*stream, now.mono);
-    complain(node, failure, now);
-  } else if (names_link(*stream, stream->standby, node, failure)) {
-    health_.on_failed(node, failure.parent, now.mono);
-    refresh_standbys_in(options_.resolve_delay, now.mono);
-    complain(node, failure, now);
-  }
-}
-
-/// Whether the parent is dead, for the node alone or for everybody.
-void World::Impl::complain(const NodeId& node, const LinkFailure& failure, WorldNow now) {
-  NodeState* parent = find_node(failure.parent);
-  if (parent == nullptr || !parent->present || !speaks_of_death(failure.reason)) return;
-  const std::size_t complaints = health_.on_complaint(node, failure.parent, now.mono);
-  if (!parent->connected) {
-    depart(*parent, now);  // its session and its child agree
-  } else if (complaints >= kComplaintsForDeath && !parent->dead_since &&
-             !parent->has(Role::gateway)) {
-    // Never a gateway that is connected: two of its children could switch its streams off.
-    parent->dead_since = now.mono;
-    schedule_node(failure.parent, now.mono);
-  }
-}
-
-void World::Impl::on_tampering(const NodeId& sender, WorldNow now) {
-  NodeState* state = find_node(sender);
-  if (state == nullptr || !state->record.ban_reason.empty()) return;
-  state->record.ban_reason = "sent a chunk that its signed slice header does not cover";
-  outputs_.emplace_back(PersistNode{state->record});
-  schedule_node(sender, now.mono);
 }
 
 }  // namespace tayga::orch

@@ -5,7 +5,8 @@
 
 namespace tayga::orch {
 
-void World::Impl::schedule_in(StreamState& stream, Duration delay, TimePoint now) {
+void World::Impl::schedule_in(StreamState& stream, Duration delay, TimePoint now, Effort effort) {
+  stream.effort = std::max(stream.effort, effort);
   // The first reason sets the time, so that a steady flow of joins cannot put it off for ever.
   if (stream.solve_at) return;
   stream.solve_at = std::max(now + delay, solving_from_);
@@ -63,9 +64,14 @@ void World::Impl::on_renew_allocations(WorldNow now) {
 
 void World::Impl::on_timeout(WorldNow now) {
   for (auto& [id, state] : nodes_) {
+    if (state.judge_at && *state.judge_at <= now.mono) judge(state, now);
     if (state.present && !state.connected && state.absent_at <= now.mono) depart(state, now);
   }
   for (auto& [name, stream] : streams_) {
+    if (stream.improve_at && *stream.improve_at <= now.mono) {
+      stream.improve_at.reset();
+      schedule_in(stream, Duration{0}, now.mono, Effort::improve);
+    }
     if (!stream.solve_at || *stream.solve_at > now.mono) continue;
     stream.solve_at.reset();
     solve_stream(stream, now);
@@ -88,8 +94,10 @@ std::optional<TimePoint> World::Impl::next_timeout() const {
   const auto consider = [&next](TimePoint at) { next = next ? std::min(*next, at) : at; };
   for (const auto& [id, state] : nodes_) {
     if (state.present && !state.connected) consider(state.absent_at);
+    if (state.judge_at) consider(*state.judge_at);
   }
   for (const auto& [name, stream] : streams_) {
+    if (stream.improve_at) consider(*stream.improve_at);
     if (stream.solve_at) consider(*stream.solve_at);
   }
   if (refresh_at_) consider(*refresh_at_);
@@ -100,7 +108,21 @@ void World::Impl::solve_stream(StreamState& stream, WorldNow now) {
   // Without a source there is nothing to plan; nodes keep their places until it is back.
   if (!is_live(stream) || !nodes_.at(*stream.record.gateway).may_serve()) return;
   promote_orphans(stream);
-  apply_plan(stream, solve(solver_input(stream, now.mono)), now);
+  SolverInput input = solver_input(stream, now.mono);
+  input.effort = std::exchange(stream.effort, Effort::rest);
+  const LinkPlan before = stream.links;
+  SolverPlan plan = solve(input);
+  const Duration next =
+      plan.is_on_the_way ? options_.migration_interval : options_.improve_interval;
+  apply_plan(stream, std::move(plan), now);
+  stream.promoted.clear();
+  if (stream.links != before) improve_in(stream, next, now.mono);
+}
+
+/// Not put off by what happens meanwhile: else a restless network would never be planned well.
+void World::Impl::improve_in(StreamState& stream, Duration delay, TimePoint now) {
+  const TimePoint at = now + delay;
+  stream.improve_at = stream.improve_at ? std::min(*stream.improve_at, at) : at;
 }
 
 SolverInput World::Impl::solver_input(const StreamState& stream, TimePoint now) {
@@ -115,6 +137,7 @@ SolverInput World::Impl::solver_input(const StreamState& stream, TimePoint now) 
   add_rtts(input);
   input.current.upstream = stream.links;
   input.current.avoid = health_.avoided(now);
+  input.current.promoted = stream.promoted;
   return input;
 }
 
@@ -251,7 +274,7 @@ void World::Impl::tell_unserved(StreamState& stream, const SolverPlan& plan, Tim
       wish.told_no_capacity = false;
       continue;
     }
-    if (const auto retry_at = health_.shorten(id)) {
+    if (const auto retry_at = health_.shorten(id, now)) {
       const TimePoint at = std::max(*retry_at, now + options_.resolve_delay);
       stream.solve_at = stream.solve_at ? std::min(*stream.solve_at, at) : at;
     }

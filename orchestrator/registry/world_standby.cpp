@@ -178,6 +178,9 @@ bool World::Impl::promote(StreamState& stream, const NodeId& node, const Upstrea
   if (planned == nullptr || parent == nullptr || !parent->may_serve()) return false;
   if (!stream.record.gateway || !leads_up(stream, node, link)) return false;
   planned->parent = link.parent;
+  std::vector<UpstreamLink>& promoted = stream.promoted[node];
+  std::erase_if(promoted, [&](const UpstreamLink& other) { return is_of(other, link); });
+  promoted.push_back(link);
   const auto standbys = stream.standby.find(node);
   if (standbys != stream.standby.end()) std::erase(standbys->second, link);
   return true;
@@ -202,6 +205,20 @@ void World::Impl::take_promotion(StreamState& stream, const NodeId& node,
     if (planned == nullptr || planned->parent != failure.parent) continue;
     if (is_standby(stream, node, to)) promote(stream, node, to);
   }
+  promote_from(stream, node, failure.parent);
+}
+
+/// All that the node had from a parent comes from its standbys: they share one session, and what
+/// the node reports of the other tracks is on its way.
+void World::Impl::promote_from(StreamState& stream, const NodeId& node, const NodeId& parent) {
+  std::vector<UpstreamLink> standbys;
+  for (const UpstreamLink& link : stream.links.at(node)) {
+    if (link.parent != parent) continue;
+    if (const UpstreamLink* standby = find_link(stream.standby, node, link)) {
+      standbys.push_back(*standby);
+    }
+  }
+  for (const UpstreamLink& standby : standbys) promote(stream, node, standby);
 }
 
 /// What a node promoted while it could not tell us.
@@ -212,7 +229,7 @@ void World::Impl::take_held_promotions(StreamState& stream, const NodeId& node, 
     if (planned == nullptr || planned->parent == link.parent) continue;
     if (!is_standby(stream, node, link)) continue;
     const NodeId lost = planned->parent;
-    if (promote(stream, node, link)) health_.on_failed(node, lost, now);
+    if (promote(stream, node, link)) health_.on_faltered(node, lost, now);
   }
 }
 

@@ -143,7 +143,9 @@ void World::Impl::take_back(StreamState& stream) {
   stream.stale.clear();
   stream.links.clear();
   stream.standby.clear();
+  stream.promoted.clear();
   stream.link_since.clear();
+  stream.improve_at.reset();
   stream.depth = 0;
 }
 
@@ -191,7 +193,8 @@ void World::Impl::on_join(const NodeId& node, const std::string& stream_name,
   wish.told_no_capacity = false;
   if (stream->solve_at) return;
   const bool is_first = is_first_audience(*stream, wish.tracks);
-  schedule_in(*stream, is_first ? options_.first_join_delay : options_.resolve_delay, now.mono);
+  schedule_in(*stream, is_first ? options_.first_join_delay : options_.resolve_delay, now.mono,
+              Effort::serve);
 }
 
 void World::Impl::on_leave(const NodeId& node, const std::string& stream_name, WorldNow now) {

@@ -1,43 +1,15 @@
 #include "orchestrator/solver/forest.hpp"
 
 #include <algorithm>
-#include <deque>
-#include <map>
 
 namespace tayga::orch {
 namespace {
-
-using Parents = std::vector<NodeIndex>;
-using TreeKey = std::pair<TrackId, unsigned>;
-
-std::map<TreeKey, Parents> current_parents(const NodeTable& table, const CurrentLinks& current) {
-  std::map<TreeKey, Parents> trees;
-  for (const auto& [child, links] : current.upstream) {
-    const NodeIndex index = table.find(child);
-    if (index == kNoNode) continue;
-    for (const UpstreamLink& link : links) {
-      Parents& parents = trees[{link.track, link.stripe.value()}];
-      if (parents.empty()) parents.assign(table.size(), kNoNode);
-      parents[index] = table.find(link.parent);
-    }
-  }
-  return trees;
-}
 
 bool may_take(const NodeTable& table, NodeIndex parent, NodeIndex child, std::uint64_t rate_bps) {
   const NodeTable::Node& node = table[parent];
   return node.uplink_left_bps >= rate_bps && !table.is_avoided(child, parent) &&
          (node.children_left > 0 || node.children.contains(child));
 }
-
-PlacedTree make_tree(const TrackDemand& demand, unsigned stripe, std::size_t nodes) {
-  PlacedTree tree{demand.track.id, stripe, demand.rate_bps, {}, {}};
-  tree.parent.assign(nodes, kNoNode);
-  tree.depth.assign(nodes, 0);
-  return tree;
-}
-
-// ---- leaves ----
 
 NodeIndex leaf_parent(const PlacedTree& tree, const NodeTable& table, const ForestRules& rules,
                       NodeIndex viewer) {
@@ -72,55 +44,22 @@ bool admit_leaf(Forest& forest, const ForestRules& rules, NodeIndex viewer, Trac
   return true;
 }
 
-// ---- what stands ----
-
-/// Viewers, and the relays above them. A relay without a viewer below is not worth keeping.
-std::vector<bool> needed_nodes(const TrackDemand& demand, const ForestRules& rules,
-                               const Parents& parents) {
-  std::vector<bool> needed(parents.size(), false);
-  for (const NodeIndex viewer : demand.viewers) {
-    for (NodeIndex at = viewer; at != kNoNode && !needed[at]; at = parents[at]) {
-      if (rules.is_gateway(at)) break;  // what a liar hangs it below does not matter
-      needed[at] = true;
-    }
-  }
-  return needed;
-}
-
-/// False when a link that is needed cannot stay.
-bool keep_tree(PlacedTree& tree, NodeTable& table, const ForestRules& rules,
-               const TrackDemand& demand, const Parents& parents) {
-  const std::vector<bool> needed = needed_nodes(demand, rules, parents);
-  std::vector<std::vector<NodeIndex>> children(table.size());
-  for (NodeIndex child = 0; child < table.size(); ++child) {
-    if (parents[child] == kNoNode || !needed[child] || rules.is_gateway(child)) continue;
-    children[parents[child]].push_back(child);
-  }
-  std::deque<NodeIndex> todo{rules.gateways.begin(), rules.gateways.end()};
-  while (!todo.empty()) {
-    const NodeIndex parent = todo.front();
-    todo.pop_front();
-    for (const NodeIndex child : children[parent]) {
-      const bool plays = std::binary_search(demand.viewers.begin(), demand.viewers.end(), child);
-      if (!plays && !table[child].can_relay) return false;
-      if (tree.depth[parent] >= rules.depth_max) return false;
-      if (!may_take(table, parent, child, tree.rate_bps)) return false;
-      table.take(parent, child, tree.rate_bps);
-      tree.parent[child] = parent;
-      tree.depth[child] = tree.depth[parent] + 1;
-      todo.push_back(child);
-    }
-  }
-  return true;
-}
-
-bool has_part_of(const Forest& forest, NodeIndex node, TrackId track) {
-  return std::any_of(forest.trees.begin(), forest.trees.end(), [&](const PlacedTree& tree) {
-    return tree.track == track && tree.parent[node] != kNoNode;
-  });
-}
-
 }  // namespace
+
+std::map<TreeKey, std::vector<NodeIndex>> current_parents(
+    const NodeTable& table, const std::map<NodeId, std::vector<UpstreamLink>>& upstream) {
+  std::map<TreeKey, std::vector<NodeIndex>> trees;
+  for (const auto& [child, links] : upstream) {
+    const NodeIndex index = table.find(child);
+    if (index == kNoNode) continue;
+    for (const UpstreamLink& link : links) {
+      auto& parents = trees[{link.track, link.stripe.value()}];
+      if (parents.empty()) parents.assign(table.size(), kNoNode);
+      parents[index] = table.find(link.parent);
+    }
+  }
+  return trees;
+}
 
 bool ForestRules::is_gateway(NodeIndex node) const {
   return std::binary_search(gateways.begin(), gateways.end(), node);
@@ -136,40 +75,9 @@ void admit_leaves(Forest& forest, const ForestRules& rules) {
   }
 }
 
-std::optional<Forest> standing_forest(const NodeTable& table, const ForestRules& rules,
-                                      const std::vector<TrackDemand>& demands,
-                                      const CurrentLinks& current) {
-  Forest forest{table, {}, {}};
-  const auto parents = current_parents(table, current);
-  for (const TrackDemand& demand : demands) {
-    std::vector<std::size_t> stripes(table.size(), 0);
-    for (unsigned stripe = 0; stripe < rules.stripe_count; ++stripe) {
-      PlacedTree tree = make_tree(demand, stripe, table.size());
-      const auto known = parents.find({demand.track.id, stripe});
-      if (known != parents.end() && !keep_tree(tree, forest.table, rules, demand, known->second)) {
-        return std::nullopt;
-      }
-      for (const NodeIndex viewer : demand.viewers) {
-        stripes[viewer] += tree.parent[viewer] != kNoNode ? 1U : 0U;
-      }
-      forest.trees.push_back(std::move(tree));
-    }
-    for (const NodeIndex viewer : demand.viewers) {
-      if (stripes[viewer] < rules.stripe_count) {
-        forest.unserved.emplace_back(viewer, demand.track.id);
-      }
-    }
-  }
-  admit_leaves(forest, rules);
-  for (const auto& [viewer, track] : forest.unserved) {
-    if (has_part_of(forest, viewer, track)) return std::nullopt;
-  }
-  return forest;
-}
-
 ForestScore score_forest(const Forest& forest, const ForestRules& rules,
                          const std::vector<TrackDemand>& demands, const CurrentLinks& current) {
-  const auto before = current_parents(forest.table, current);
+  const auto before = current_parents(forest.table, current.upstream);
   ForestScore score;
   score.unserved = forest.unserved.size();
   for (const PlacedTree& tree : forest.trees) {

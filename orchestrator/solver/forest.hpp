@@ -4,7 +4,7 @@
 
 #include <compare>
 #include <cstdint>
-#include <optional>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -41,16 +41,14 @@ struct Forest {
   std::vector<std::pair<NodeIndex, TrackId>> unserved;
 };
 
+using TreeKey = std::pair<TrackId, unsigned>;  ///< track and stripe
+/// Parents by node, per tree; kNoNode: none, or one that is not in the table.
+std::map<TreeKey, std::vector<NodeIndex>> current_parents(
+    const NodeTable& table, const std::map<NodeId, std::vector<UpstreamLink>>& upstream);
+
 /// Hangs the unserved as leaves wherever room is left over, each into all stripes or none. Being
 /// served counts more here than the parents' home stripes.
 void admit_leaves(Forest& forest, const ForestRules& rules);
-
-/// The links in force, with who is missing added as leaves: what costs the fewest moves. nullopt
-/// when they cannot stand: a limit is exceeded, or a viewer would be left with some stripes of a
-/// track.
-std::optional<Forest> standing_forest(const NodeTable& table, const ForestRules& rules,
-                                      const std::vector<TrackDemand>& demands,
-                                      const CurrentLinks& current);
 
 /// Smaller is better. Solving again and again with the plan in force comes to rest, because another
 /// plan must be strictly better by this to replace it.

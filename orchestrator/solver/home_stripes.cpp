@@ -6,6 +6,15 @@
 
 namespace tayga::orch {
 
+std::uint64_t home_hash(const NodeId& node, TrackId track) {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325;
+  // FNV-1a.
+  const auto mix = [&hash](std::uint64_t byte) { hash = (hash ^ byte) * 0x100'0000'01b3; };
+  for (const std::byte byte : node.bytes) mix(static_cast<std::uint64_t>(byte));
+  mix(track.value());
+  return hash ^ (hash >> 32);
+}
+
 std::vector<std::uint32_t> choose_homes(std::span<const HomeCandidate> candidates,
                                         unsigned stripe_count) {
   std::vector<std::size_t> order(candidates.size());

@@ -18,6 +18,9 @@ struct HomeCandidate {
   static constexpr std::uint32_t kNoHome = 0xffff'ffff;
 };
 
+/// Spreads a node's homes over its tracks; the same for ever.
+std::uint64_t home_hash(const NodeId& node, TrackId track);
+
 /// The one stripe of a track that each viewer relays; in the others it is a leaf, so that its loss
 /// costs anybody at most one stripe. Strongest first onto the stripe with least room, ties by hash;
 /// a home in use stays unless its stripe has more than twice the room of another. Result: home per

@@ -56,9 +56,19 @@ void NodeTable::take(NodeIndex parent, NodeIndex child, std::uint64_t rate_bps) 
   Node& node = nodes_[parent];
   TAYGA_CHECK(node.uplink_left_bps >= rate_bps);
   node.uplink_left_bps -= rate_bps;
-  if (!node.children.insert(child).second) return;
+  if (++node.children[child] > 1) return;
   TAYGA_CHECK(node.children_left > 0);
   --node.children_left;
+}
+
+void NodeTable::give_back(NodeIndex parent, NodeIndex child, std::uint64_t rate_bps) {
+  Node& node = nodes_[parent];
+  const auto it = node.children.find(child);
+  TAYGA_CHECK(it != node.children.end());
+  node.uplink_left_bps += rate_bps;
+  if (--it->second > 0) return;
+  node.children.erase(it);
+  ++node.children_left;
 }
 
 }  // namespace tayga::orch

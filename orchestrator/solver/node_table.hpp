@@ -3,6 +3,7 @@
 #include "orchestrator/solver/solver.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -21,8 +22,8 @@ class NodeTable {
     NodeId id;
     bool can_relay = false;
     std::uint64_t uplink_left_bps = 0;
-    std::uint32_t children_left = 0;  ///< distinct children that may still be added
-    std::set<NodeIndex> children;     ///< over all trees placed so far
+    std::uint32_t children_left = 0;              ///< distinct children that may still be added
+    std::map<NodeIndex, std::uint32_t> children;  ///< in how many of the trees placed so far
   };
 
   explicit NodeTable(const SolverInput& input);
@@ -41,6 +42,8 @@ class NodeTable {
 
   /// `child` counts as one of `parent`'s from now on, and its rate as used.
   void take(NodeIndex parent, NodeIndex child, std::uint64_t rate_bps);
+  /// Undoes one take().
+  void give_back(NodeIndex parent, NodeIndex child, std::uint64_t rate_bps);
 
  private:
   std::vector<Node> nodes_;

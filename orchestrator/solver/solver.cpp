@@ -3,7 +3,9 @@
 #include "common/base/check.hpp"
 #include "orchestrator/solver/forest.hpp"
 #include "orchestrator/solver/home_stripes.hpp"
+#include "orchestrator/solver/migration.hpp"
 #include "orchestrator/solver/node_table.hpp"
+#include "orchestrator/solver/repair.hpp"
 #include "orchestrator/solver/tree_plan.hpp"
 
 #include <algorithm>
@@ -19,20 +21,20 @@ constexpr std::uint64_t kBitrateMaxBps = 1'000'000'000'000;
 /// Rounds in which a track is planned again without those who found no room in every stripe, before
 /// each round also drops as many again: admission ends after O(log viewers) more.
 constexpr unsigned kExactAdmissionRounds = 8;
+/// A plan moves this part of the links at most for another plan's sake.
+constexpr std::size_t kMovesShare = 20;
+/// Two nodes' links to their parents, in a small network.
+constexpr std::size_t kMovesMin = 4;
+/// A relay in use stays while a tree has at most this many above the need: one viewer who comes and
+/// goes does not make others move each time.
+constexpr std::size_t kRelaysTolerated = 1;
+/// Trees of this height are not looked at for better ones when somebody joins or leaves.
+constexpr std::size_t kHeightTolerated = 2;
 
 std::uint64_t planned_bitrate_bps(const TrackRecord& track) {
   const std::uint64_t bitrate_bps = std::min(track.bitrate_bps, kBitrateMaxBps);
   if (track.id == kPresentationTrack) return std::max(bitrate_bps, kPresentationBitrateFloorBps);
   return bitrate_bps == 0 ? kBitrateUnknownBps : bitrate_bps;
-}
-
-/// FNV-1a: spreads a node's homes over its tracks.
-std::uint64_t home_hash(const NodeId& node, TrackId track) {
-  std::uint64_t hash = 0xcbf2'9ce4'8422'2325;
-  const auto mix = [&hash](std::uint64_t byte) { hash = (hash ^ byte) * 0x100'0000'01b3; };
-  for (const std::byte byte : node.bytes) mix(static_cast<std::uint64_t>(byte));
-  mix(track.value());
-  return hash ^ (hash >> 32);
 }
 
 /// Places the trees of a stream one after another: tracks by falling bitrate, then stripes. Each
@@ -56,14 +58,27 @@ class Solver {
   }
 
   SolverPlan run() {
-    std::optional<Forest> standing;
-    if (!input_.current.upstream.empty()) {
-      standing = standing_forest(table_, rules_, demands_, input_.current);
+    if (input_.current.upstream.empty()) return make_plan(plan_forest());
+    const std::size_t moves_max = input_.moves_max.value_or(default_moves_max());
+    Forest standing = repair_forest(table_, rules_, demands_, input_.current,
+                                    input_.effort == Effort::rest ? 0 : moves_max);
+    const ForestScore stands = score(standing);
+    if (stands.unserved == 0 && !may_gain(stands)) return make_plan(standing);
+    const Forest planned = plan_forest();
+    const ForestScore wanted = score(planned);
+    if (wanted.unserved < stands.unserved) return make_plan(planned);
+    if (wanted.unserved > stands.unserved || !is_better(wanted, stands)) {
+      return make_plan(standing);
     }
-    Forest planned = plan_forest();
-    // As good, then as planned: it looks at round trips where a newcomer hangs, the other does not.
-    if (standing && score(*standing) < score(planned)) return make_plan(*standing);
-    return make_plan(planned);
+    if (wanted.moves <= stands.moves + moves_max) return make_plan(planned);
+    const Forest between = migrate(standing, planned, rules_, demands_, input_.current, moves_max);
+    const ForestScore reached = score(between);
+    if (reached.unserved > stands.unserved || reached.copies > stands.copies) {
+      return make_plan(standing);
+    }
+    SolverPlan plan = make_plan(between);
+    plan.is_on_the_way = reached.moves > stands.moves;
+    return plan;
   }
 
  private:
@@ -81,6 +96,35 @@ class Solver {
     admit_leaves(forest, rules_);
     return forest;
   }
+
+  [[nodiscard]] std::size_t default_moves_max() const {
+    std::size_t links = 0;
+    for (const auto& [node, of_node] : input_.current.upstream) links += of_node.size();
+    return std::max(kMovesMin, links / kMovesShare);
+  }
+
+  /// Whether any plan could be better by what the effort is for.
+  [[nodiscard]] bool may_gain(const ForestScore& stands) const {
+    switch (input_.effort) {
+      case Effort::rest:
+        return false;
+      case Effort::serve:
+        return stands.copies > 0 || stands.heights > kHeightTolerated * trees();
+      case Effort::improve:
+        return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] bool is_better(const ForestScore& wanted, const ForestScore& stands) const {
+    if (input_.effort == Effort::rest) return false;
+    if (wanted.copies != stands.copies) return wanted.copies < stands.copies;
+    if (input_.effort == Effort::serve) return wanted.heights + trees() < stands.heights;
+    if (wanted.heights != stands.heights) return wanted.heights < stands.heights;
+    return wanted.relays + kRelaysTolerated * trees() < stands.relays;
+  }
+
+  [[nodiscard]] std::size_t trees() const { return demands_.size() * stripes_; }
 
   [[nodiscard]] ForestScore score(const Forest& forest) const {
     return score_forest(forest, rules_, demands_, input_.current);
@@ -261,7 +305,7 @@ class Solver {
                                        const NodeTable& table, NodeIndex node,
                                        std::uint64_t uplink_bps, std::uint64_t rate_bps) const {
     std::uint64_t children = table[node].children_left;
-    for (const NodeIndex child : table[node].children) children += members[child] ? 1U : 0U;
+    for (const auto& [child, links] : table[node].children) children += members[child] ? 1U : 0U;
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(
         {uplink_bps / rate_bps, children, spec.viewers.size() + table.size()}));
   }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -28,11 +29,21 @@ struct StreamDemand {
   std::map<NodeId, std::vector<TrackId>> viewers;  ///< who must get which tracks
 };
 
-/// Links that exist now: kept unless moving gains depth or frees the gateway, so that a join moves
-/// few nodes. Links to failed or banned pairs are listed in `avoid`.
+/// Links that exist now: they stay where they can, see Effort. Links to failed or banned pairs are
+/// listed in `avoid`.
 struct CurrentLinks {
   std::map<NodeId, std::vector<UpstreamLink>> upstream;
   std::vector<std::pair<NodeId, NodeId>> avoid;  ///< (child, parent) pairs not to use now
+  /// Of `upstream`: what nodes changed by themselves since the last plan. It stays where there is
+  /// room beside all the rest.
+  std::map<NodeId, std::vector<UpstreamLink>> promoted = {};
+};
+
+/// For what nodes are moved that could stay where they are. Never for round trips alone.
+enum class Effort : std::uint8_t {
+  rest,     ///< to serve who would be unserved
+  serve,    ///< and to save gateways' extra copies, or more than a level of an average tree
+  improve,  ///< and for shallower trees or fewer relays
 };
 
 struct SolverInput {
@@ -46,6 +57,9 @@ struct SolverInput {
   /// bill smallest. More are given when peers run out of uplink: nobody stays unserved.
   unsigned gateway_copies = 1;
   unsigned depth_max = 8;
+  Effort effort = Effort::improve;
+  /// Links that are moved at most although they could stay, but to serve who would be unserved.
+  std::optional<std::size_t> moves_max = {};  ///< nullopt: a twentieth of the links, four at least
 };
 inline constexpr std::uint32_t kRttUnknownUs = 100'000;
 
@@ -53,6 +67,7 @@ struct SolverPlan {
   std::map<NodeId, std::vector<UpstreamLink>> upstream;  ///< sorted; includes recruited relays
   std::vector<std::pair<NodeId, TrackId>> unserved;      ///< no capacity anywhere
   unsigned depth = 0;                                    ///< longest path in hops, gateway = 0
+  bool is_on_the_way = false;                            ///< to a better one, which moves more
 };
 
 /// Bitrate that is planned with until the gateway measured one.
@@ -65,7 +80,9 @@ inline constexpr std::uint64_t kPresentationBitrateFloorBps = 50'000;
 std::uint64_t stripe_rate_bps(const TrackRecord& track, unsigned stripe_count);
 
 /// Places every viewer, and the relays that they need, under a parent per (track, stripe): respects
-/// every uplink and child limit, has no loops, minimises depth, then path RTT, then moves.
+/// every uplink and child limit, has no loops. With links in force it changes as few of them as
+/// serve everybody, and goes a part of the way to a better plan at a time (`effort`, `moves_max`).
+/// From nothing it minimises copies by gateways, then depth, then path RTT.
 /// Pure and deterministic: same input, same plan; ties by node id. Cost about
 /// O(tracks x stripes x nodes x log nodes). Source: ARCHITECTURE.md, "Routing".
 SolverPlan solve(const SolverInput& input);
