@@ -15,7 +15,6 @@ namespace tayga::control {
 /// allocate.
 inline constexpr std::size_t kPeerMessagePartsMax = 2048;
 inline constexpr std::size_t kSoftwareSizeMax = 64;
-inline constexpr std::size_t kFetchRangesMax = 64;
 inline constexpr std::uint64_t kFetchRangeSlicesMax = 256;
 /// No tree is that deep; a greater number says the same.
 inline constexpr std::uint32_t kHopsMax = 255;
@@ -24,8 +23,8 @@ inline constexpr std::uint32_t kHopsMax = 255;
 ///
 /// A Head that would exceed kPeerMessagePartsMax loses its last tracks: heads are soft state and
 /// say the same again 50 ms later. A range of more than kFetchRangeSlicesMax slices is split, and
-/// what does not fit in kFetchRangesMax ranges is left out. Times are cut to whole milliseconds.
-/// Pre: the message keeps the other limits that decode_control() checks.
+/// what does not fit in relay::kFetchRangesMax ranges is left out. Times are cut to whole
+/// milliseconds. Pre: the message keeps the other limits that decode_control() checks.
 SharedBytes encode_control_frame(const relay::PeerMessage& message);
 
 /// Reads the payload of a control frame; checks every size and range, so that the core may trust

@@ -154,7 +154,7 @@ Result<Message> to_run(const Proto& in) {
 
 template <class Proto>
 Result<void> add_ranges(const Proto& in, std::vector<relay::SeqRange>& out) {
-  if (in.ranges_size() > static_cast<int>(kFetchRangesMax)) return ControlErrc::bad_size;
+  if (in.ranges_size() > static_cast<int>(relay::kFetchRangesMax)) return ControlErrc::bad_size;
   for (const v1::SeqRange& range : in.ranges()) {
     if (range.last() < range.first()) return ControlErrc::bad_value;
     if (range.last() - range.first() >= kFetchRangeSlicesMax) return ControlErrc::bad_value;

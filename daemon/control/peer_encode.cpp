@@ -122,7 +122,7 @@ void add_ranges(Proto& out, const std::vector<relay::SeqRange>& ranges) {
   for (const relay::SeqRange& range : ranges) {
     std::uint64_t first = range.first.value();
     for (bool more = true; more;) {
-      if (out.ranges_size() == static_cast<int>(kFetchRangesMax)) return;
+      if (out.ranges_size() == static_cast<int>(relay::kFetchRangesMax)) return;
       const std::uint64_t further = std::min(range.last.value() - first, kFetchRangeSlicesMax - 1);
       v1::SeqRange& added = *out.add_ranges();
       added.set_first(first);

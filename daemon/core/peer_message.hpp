@@ -96,6 +96,8 @@ struct SeqRange {
   std::uint32_t have = 0;  ///< frames of a single slice that the asker holds (a FrameMask)
   friend bool operator==(const SeqRange&, const SeqRange&) = default;
 };
+/// More do not fit in one Fetch, nor in one Dropped.
+inline constexpr std::size_t kFetchRangesMax = 64;
 struct Fetch {
   StreamId stream;
   TrackId track;

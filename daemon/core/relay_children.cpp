@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::size_t kHeldSubscribesMax = 256;
 constexpr std::size_t kHeldPerPeerMax = 16;
-constexpr std::size_t kFetchRangesMax = 64;
 constexpr std::uint64_t kFetchRangeMax = 256;  ///< slices in one range
 constexpr std::size_t kFetchSlicesMax = 256;   ///< sent again for one message
 constexpr Duration kClosedRetryAfter = 5s;

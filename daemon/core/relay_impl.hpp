@@ -17,10 +17,11 @@
 namespace tayga::relay {
 
 /// The relay's parts share one state, so they are one class in several files: relay.cpp (the public
-/// face, clock, status), relay_media.cpp (slices in), relay_children.cpp (subscriptions, fetch),
-/// relay_serving.cpp (what children get by and by), relay_links.cpp (assignments, subscriptions
-/// upward), relay_parents.cpp (sessions, what parents say), relay_heal.cpp (suspicion, promotion)
-/// and relay_rescue.cpp (missing slices).
+/// face, clock), relay_status.cpp, relay_local.cpp (this node's players and publisher),
+/// relay_media.cpp (slices in), relay_children.cpp (subscriptions, fetch), relay_serving.cpp (what
+/// children get by and by), relay_links.cpp (assignments, subscriptions upward), relay_parents.cpp
+/// (sessions, what parents say), relay_heal.cpp (suspicion, promotion), relay_rescue.cpp (missing
+/// slices) and relay_origin.cpp (what the origin gives by range).
 class Relay::Impl {
  public:
   Impl(const crypto::SigningKey& identity, const RelayLimits& limits, Duration submit_interval);
@@ -32,17 +33,21 @@ class Relay::Impl {
   void on_shutdown(GoAwayReason reason, Duration grace, Now now);
   std::optional<Action> poll_action();
   std::optional<TimePoint> next_timeout() const;
+
+  // relay_status.cpp
   const ObjectStore* objects(const StreamId& stream, TrackId track) const;
   const Playout* playout(const StreamId& stream, TrackId track) const;
   std::vector<StripeStatus> stripes() const;
   std::vector<ChildStatus> children(TimePoint now) const;
   std::vector<StreamStatus> streams() const;
 
-  // relay_media.cpp
+  // relay_local.cpp
   void on_local_demand(const StreamId& stream, std::vector<TrackId> tracks, Now now);
   void on_publish_started(const StreamDescriptor& stream, Now now);
   void on_published(media::SignedSlice slice, Now now);
   void on_publish_stopped(const StreamId& stream, Now now);
+
+  // relay_media.cpp
   void on_media(const NodeId& from, wire::FrameType type, ByteView payload, Now now);
 
   // relay_children.cpp
@@ -56,7 +61,7 @@ class Relay::Impl {
   void on_control(Control control, Now now);
   void on_serving(Serving serving, Duration grace, Now now);
 
-  // relay_rescue.cpp
+  // relay_origin.cpp
   void on_origin_bytes(std::uint64_t request, std::uint64_t offset, ByteView bytes, Now now);
   void on_origin_done(std::uint64_t request, const OriginDone& done, Now now);
 
@@ -89,6 +94,12 @@ class Relay::Impl {
   void drop_idle_peers(Now now);
   [[nodiscard]] bool is_used(const Peer& peer) const;
 
+  // --- relay_local.cpp
+  void update_store(StreamState& stream, TrackState& track, Now now);
+  void update_playout(TrackState& track, Now now);
+  [[nodiscard]] static ObjectStore::Late late_rule(const TrackState& track);
+  [[nodiscard]] static bool plays(const StreamState& stream, TrackId track);
+
   // --- relay_media.cpp
   struct Source {
     Peer* peer = nullptr;
@@ -117,10 +128,6 @@ class Relay::Impl {
   void count_delivery(const Source& source, const CachedSlice& slice, std::size_t size, Now now);
   void start_epoch(TrackState& track, PublisherEpoch epoch, Now now);
   void evict(Now now);
-  void update_store(StreamState& stream, TrackState& track, Now now);
-  void update_playout(TrackState& track, Now now);
-  [[nodiscard]] static ObjectStore::Late late_rule(const TrackState& track);
-  [[nodiscard]] static bool plays(const StreamState& stream, TrackId track);
 
   // --- relay_children.cpp
   void take_message(Peer& from, const PeerMessage& message, Now now);
@@ -220,18 +227,21 @@ class Relay::Impl {
   UpLink* other_source(TrackState& track, StripeIndex stripe, Now now);
   UpLink* repair_source(TrackState& track, StripeIndex stripe, Now now);
   UpLink* gateway_link(StreamState& stream, TrackState& track, Now now);
-  bool ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice);
-  static std::pair<std::uint64_t, std::uint64_t> unsigned_part(const OriginRequest& asked,
-                                                               const TrackState& track);
-  void take_origin_slices(const OriginRequest& request, std::uint64_t known, TrackState& track,
-                          Now now);
-  [[nodiscard]] std::uint64_t origin_size_max(std::uint64_t length) const noexcept;
   void look_soon(TrackState& track, Now now);
   void age_duplicates(Now now);
   void on_fetch_refused(Peer& from, const FetchRefused& message, Now now);
   void on_dropped(Peer& from, const Dropped& message, Now now);
   [[nodiscard]] bool may_speculate() const noexcept;
   void add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq);
+
+  // --- relay_origin.cpp
+  bool ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice);
+  static std::pair<std::uint64_t, std::uint64_t> unsigned_part(const OriginRequest& asked,
+                                                               const TrackState& track);
+  void take_origin_slices(const OriginRequest& request, std::uint64_t known, TrackState& track,
+                          Now now);
+  [[nodiscard]] std::uint64_t origin_size_max(std::uint64_t length) const noexcept;
+
   static UpLink* find_link(TrackState& track, const Peer& peer);
   template <class Visit>
   void for_each_link(const Peer& peer, Visit&& visit);

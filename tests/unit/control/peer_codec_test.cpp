@@ -105,7 +105,7 @@ class Generator {
   }
   std::vector<relay::SeqRange> ranges() {
     std::vector<relay::SeqRange> out;
-    for (auto n = u32() % (kFetchRangesMax + 1); n > 0; --n) {
+    for (auto n = u32() % (relay::kFetchRangesMax + 1); n > 0; --n) {
       const std::uint64_t first = random_() >> 1;
       const std::uint64_t further = u32() % 2 ? u32() % kFetchRangeSlicesMax : 0;
       const std::uint32_t have = further == 0 ? u32() : 0;
@@ -267,7 +267,7 @@ TEST_CASE("a long range travels in pieces, and what does not fit is left out") {
   dropped.ranges = {{SliceSeq{0}, SliceSeq{last}, 0}};
   const auto cut = decode_control(payload_of(encode_control_frame(dropped)));
   REQUIRE(cut.has_value());
-  CHECK(std::get<relay::Dropped>(*cut).ranges.size() == kFetchRangesMax);
+  CHECK(std::get<relay::Dropped>(*cut).ranges.size() == relay::kFetchRangesMax);
 }
 
 TEST_CASE("a refused fetch and a dropped range are checked like a fetch") {
