@@ -75,13 +75,22 @@ void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure
       take_promotion(*stream, node, failure);
       improve_in(*stream, options_.improve_interval, now.mono);
     }
+    drop_failed(stream->links.at(node), failure);  // where nothing took over
     schedule(*stream, now.mono, has_other ? Effort::rest : Effort::serve);
     complain(node, failure, now);
   } else if (names_link(*stream, stream->standby, node, failure)) {
     hold_back(node, failure, OtherParent::yes, now.mono);
+    drop_failed(stream->standby.at(node), failure);
     refresh_standbys_in(options_.resolve_delay, now.mono);
     complain(node, failure, now);
   }
+}
+
+void World::Impl::drop_failed(std::vector<UpstreamLink>& links, const LinkFailure& failure) {
+  std::erase_if(links, [&](const UpstreamLink& link) {
+    return link.parent == failure.parent && link.track == failure.track &&
+           (failure.stripe_mask >> link.stripe.value() & 1U) != 0;
+  });
 }
 
 void World::Impl::hold_back(const NodeId& node, const LinkFailure& failure, OtherParent other,

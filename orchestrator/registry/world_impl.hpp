@@ -110,6 +110,7 @@ class World::Impl {
     std::optional<TimePoint> solve_at;
     Effort effort = Effort::rest;         ///< of that solve: the most that was asked for
     std::optional<TimePoint> improve_at;  ///< when the plan is looked at for a better one
+    TimePoint upgraded_at{};              ///< when standbys were last replaced by better ones
     LinkPlan promoted;                    ///< of `links`: by nodes themselves, since the last solve
   };
 
@@ -130,6 +131,7 @@ class World::Impl {
   // world_failures.cpp
   static bool names_link(const StreamState& stream, const LinkPlan& plan, const NodeId& node,
                          const LinkFailure& failure);
+  static void drop_failed(std::vector<UpstreamLink>& links, const LinkFailure& failure);
   enum class OtherParent : std::uint8_t { no, yes };
   void hold_back(const NodeId& node, const LinkFailure& failure, OtherParent other, TimePoint now);
   void complain(const NodeId& node, const LinkFailure& failure, WorldNow now);
@@ -178,7 +180,7 @@ class World::Impl {
   enum class Load : std::uint8_t { add, remove };
   StandbyInput standby_input(TimePoint now);
   static void move_standby_load(StandbyInput& input, const StreamState& stream, Load load);
-  static bool plan_stream_standbys(StreamState& stream, StandbyInput& input);
+  bool plan_stream_standbys(StreamState& stream, StandbyInput& input, TimePoint now) const;
   void refresh_standbys(WorldNow now);
   void refresh_standbys_in(Duration delay, TimePoint now);
   /// The link of the same track and stripe; nullptr when there is none.
@@ -187,7 +189,6 @@ class World::Impl {
   static bool is_standby(StreamState& stream, const NodeId& node, const UpstreamLink& link);
   bool promote(StreamState& stream, const NodeId& node, const UpstreamLink& link);
   void take_promotion(StreamState& stream, const NodeId& node, const LinkFailure& failure);
-  void promote_from(StreamState& stream, const NodeId& node, const NodeId& parent);
   void take_held_promotions(StreamState& stream, const NodeId& node, const Held& held,
                             TimePoint now);
   void promote_orphans(StreamState& stream);

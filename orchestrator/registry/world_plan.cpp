@@ -208,7 +208,7 @@ void World::Impl::apply_plan(StreamState& stream, SolverPlan plan, WorldNow now)
   stream.links = std::move(plan.upstream);
   stream.depth = plan.depth;
   StandbyInput input = standby_input(now.mono);
-  plan_stream_standbys(stream, input);
+  plan_stream_standbys(stream, input, now.mono);
   push_changes(stream);
   tell_unserved(stream, plan, now.mono);
 }

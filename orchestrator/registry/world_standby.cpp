@@ -118,10 +118,14 @@ void World::Impl::move_standby_load(StandbyInput& input, const StreamState& stre
 
 /// Pre: the stream is live; `input` counts its present plan and standbys. It counts the new ones
 /// afterwards. Result: whether any standby changed.
-bool World::Impl::plan_stream_standbys(StreamState& stream, StandbyInput& input) {
+bool World::Impl::plan_stream_standbys(StreamState& stream, StandbyInput& input,
+                                       TimePoint now) const {
   move_standby_load(input, stream, Load::remove);
   input.gateway = *stream.record.gateway;
   input.rate_bps = stripe_rates(stream.record);
+  const bool may_upgrade = now - stream.upgraded_at >= options_.improve_interval;
+  input.upgrade = may_upgrade ? StandbyInput::Upgrade::now : StandbyInput::Upgrade::later;
+  if (may_upgrade) stream.upgraded_at = now;
   LinkPlan planned = plan_standbys(input, stream.links, stream.standby);
   const bool changed = planned != stream.standby;
   stream.standby = std::move(planned);
@@ -138,7 +142,7 @@ void World::Impl::refresh_standbys(WorldNow now) {
     if (!is_live(stream) || stream.links.empty() || stream.solve_at) continue;
     if (now.mono < solving_from_) continue;
     if (!input) input = standby_input(now.mono);
-    if (plan_stream_standbys(stream, *input)) push_changes(stream);
+    if (plan_stream_standbys(stream, *input, now.mono)) push_changes(stream);
   }
 }
 
@@ -205,20 +209,6 @@ void World::Impl::take_promotion(StreamState& stream, const NodeId& node,
     if (planned == nullptr || planned->parent != failure.parent) continue;
     if (is_standby(stream, node, to)) promote(stream, node, to);
   }
-  promote_from(stream, node, failure.parent);
-}
-
-/// All that the node had from a parent comes from its standbys: they share one session, and what
-/// the node reports of the other tracks is on its way.
-void World::Impl::promote_from(StreamState& stream, const NodeId& node, const NodeId& parent) {
-  std::vector<UpstreamLink> standbys;
-  for (const UpstreamLink& link : stream.links.at(node)) {
-    if (link.parent != parent) continue;
-    if (const UpstreamLink* standby = find_link(stream.standby, node, link)) {
-      standbys.push_back(*standby);
-    }
-  }
-  for (const UpstreamLink& standby : standbys) promote(stream, node, standby);
 }
 
 /// What a node promoted while it could not tell us.

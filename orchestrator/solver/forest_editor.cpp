@@ -52,10 +52,14 @@ bool ForestEditor::plays(const EditedTree& tree, NodeIndex node) {
   return std::binary_search(viewers.begin(), viewers.end(), node);
 }
 
-bool ForestEditor::has_room(const EditedTree& tree, NodeIndex parent, NodeIndex child) const {
+bool ForestEditor::has_capacity(const EditedTree& tree, NodeIndex parent, NodeIndex child) const {
   const NodeTable::Node& node = table_[parent];
-  return node.uplink_left_bps >= tree.placed.rate_bps && !table_.is_avoided(child, parent) &&
+  return node.uplink_left_bps >= tree.placed.rate_bps &&
          (node.children_left > 0 || node.children.contains(child));
+}
+
+bool ForestEditor::has_room(const EditedTree& tree, NodeIndex parent, NodeIndex child) const {
+  return has_capacity(tree, parent, child) && !table_.is_avoided(child, parent);
 }
 
 unsigned ForestEditor::height(const EditedTree& tree, NodeIndex root) {

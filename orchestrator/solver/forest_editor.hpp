@@ -32,7 +32,9 @@ class ForestEditor {
   [[nodiscard]] const NodeTable& table() const noexcept { return table_; }
 
   [[nodiscard]] static bool plays(const EditedTree& tree, NodeIndex node);
-  /// Uplink for one copy more, a session, and no quarantine.
+  /// Uplink for one copy more, and a session.
+  [[nodiscard]] bool has_capacity(const EditedTree& tree, NodeIndex parent, NodeIndex child) const;
+  /// And no quarantine.
   [[nodiscard]] bool has_room(const EditedTree& tree, NodeIndex parent, NodeIndex child) const;
   /// Levels below `root`.
   [[nodiscard]] static unsigned height(const EditedTree& tree, NodeIndex root);
@@ -43,7 +45,7 @@ class ForestEditor {
   /// How many of the node's children are in trees of this track, over all stripes.
   [[nodiscard]] std::size_t children_in_track(NodeIndex node, TrackId track) const;
 
-  /// `child`, and what hangs below it, hangs on `parent`. Pre: has_room, no parent, no loop.
+  /// `child`, and what hangs below it, hangs on `parent`. Pre: has_capacity, no parent, no loop.
   void attach(EditedTree& tree, NodeIndex child, NodeIndex parent);
   /// `child`, and what hangs below it, hangs on nothing. Pre: has a parent.
   void detach(EditedTree& tree, NodeIndex child);

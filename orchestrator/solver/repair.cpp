@@ -128,7 +128,7 @@ class Repair {
         todo.push_back(child);
         const bool fits = work.tree.placed.depth[parent] < rules_.depth_max;
         if (carries && fits && may_carry(work, child) &&
-            editor_.has_room(work.tree, parent, child)) {
+            editor_.has_capacity(work.tree, parent, child)) {
           editor_.attach(work.tree, child, parent);
         }
       }
@@ -184,7 +184,7 @@ class Repair {
     const unsigned depth_max = rules_.depth_max - height - 1;
     const NodeIndex promoted = work.promoted[node];
     if (promoted != kNoNode && tree.attached[promoted] && may_carry_or_gives(work, promoted) &&
-        tree.placed.depth[promoted] <= depth_max && editor_.has_room(tree, promoted, node)) {
+        tree.placed.depth[promoted] <= depth_max && editor_.has_capacity(tree, promoted, node)) {
       return hang(work, places, node, promoted);
     }
     if (editor_.copies(tree) < rules_.gateway_copies) {

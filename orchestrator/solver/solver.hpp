@@ -29,11 +29,10 @@ struct StreamDemand {
   std::map<NodeId, std::vector<TrackId>> viewers;  ///< who must get which tracks
 };
 
-/// Links that exist now: they stay where they can, see Effort. Links to failed or banned pairs are
-/// listed in `avoid`.
+/// Links that exist now: they stay where they can, see Effort. One that failed is not among them.
 struct CurrentLinks {
   std::map<NodeId, std::vector<UpstreamLink>> upstream;
-  std::vector<std::pair<NodeId, NodeId>> avoid;  ///< (child, parent) pairs not to use now
+  std::vector<std::pair<NodeId, NodeId>> avoid;  ///< (child, parent) pairs for no new link
   /// Of `upstream`: what nodes changed by themselves since the last plan. It stays where there is
   /// room beside all the rest.
   std::map<NodeId, std::vector<UpstreamLink>> promoted = {};

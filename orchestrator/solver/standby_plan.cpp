@@ -142,13 +142,16 @@ class StandbyPlanner {
     return sessions_.contains(pair_key(parent, child));
   }
 
-  /// There, allowed, and with a place for one more child; says nothing of uplink or paths.
+  [[nodiscard]] bool is_avoided(NodeIndex node, NodeIndex candidate) const {
+    return !avoided_.empty() && avoided_.contains(pair_key(node, candidate));
+  }
+
+  /// There, and with a place for one more child; says nothing of uplink or paths.
   [[nodiscard]] bool may_stand_by(const Placing& placing, NodeIndex node,
                                   NodeIndex candidate) const {
     return candidate != node && candidate != placing.tree.parent(node) &&
            placing.tree.is_attached(candidate) && input_.nodes[candidate].can_serve &&
-           (sessions_left_[candidate] > 0 || has_session(candidate, node)) &&
-           (avoided_.empty() || !avoided_.contains(pair_key(node, candidate)));
+           (sessions_left_[candidate] > 0 || has_session(candidate, node));
   }
 
   /// Should the node's parent die, all its children turn to their standbys in the same moment.
@@ -192,6 +195,20 @@ class StandbyPlanner {
         }
       }
     }
+    if (input_.upgrade == StandbyInput::Upgrade::now) return;
+    for (Placing& placing : placings_) {
+      for (NodeIndex node = 0; node < placing.held.size(); ++node) {
+        const NodeIndex held = placing.held[node];
+        if (held != kNoNode && may_keep(placing, node, held)) take(placing, node, held);
+      }
+    }
+  }
+
+  /// A present standby that is not of the first kind.
+  [[nodiscard]] bool may_keep(const Placing& placing, NodeIndex node, NodeIndex held) const {
+    if (held == gateway_) return may_stand_by(placing, node, held);
+    return placing.tree.parent(node) != gateway_ &&
+           is_peer(placing, node, held, guard(placing.tree, node, Path::relaxed));
   }
 
   Placing* find_placing(TrackId track, StripeIndex stripe) {
@@ -247,15 +264,10 @@ class StandbyPlanner {
   NodeIndex choose(const Placing& placing, NodeIndex node) const {
     const NodeIndex apart = best_peer(placing, node, Path::apart);
     if (apart != kNoNode) return apart;
-    const bool hangs_on_gateway = placing.tree.parent(node) == gateway_;
     const NodeIndex held = placing.held[node];
-    if (held != kNoNode && held == gateway_ && may_stand_by(placing, node, held)) return held;
-    if (held != kNoNode && held != gateway_ && !hangs_on_gateway &&
-        is_peer(placing, node, held, guard(placing.tree, node, Path::relaxed))) {
-      return held;
-    }
-    if (hangs_on_gateway) return kNoNode;
-    const bool gateway_may = may_stand_by(placing, node, gateway_);
+    if (held != kNoNode && may_keep(placing, node, held)) return held;
+    if (placing.tree.parent(node) == gateway_) return kNoNode;
+    const bool gateway_may = may_stand_by(placing, node, gateway_) && !is_avoided(node, gateway_);
     if (gateway_may && has_room(placing, node, gateway_)) return gateway_;
     const NodeIndex relaxed = best_peer(placing, node, Path::relaxed);
     if (relaxed != kNoNode) return relaxed;
@@ -267,7 +279,7 @@ class StandbyPlanner {
     const NodeIndex top = guard(tree, node, path);
     std::optional<Rank> best;
     const auto consider = [&](NodeIndex candidate) {
-      if (!is_peer(placing, node, candidate, top)) return false;
+      if (is_avoided(node, candidate) || !is_peer(placing, node, candidate, top)) return false;
       const Rank rank = rank_of(placing, node, candidate);
       if (!best || rank < *best) best = rank;
       return true;

@@ -30,7 +30,9 @@ struct StandbyInput {
   std::vector<StandbyNode> nodes;  ///< sorted by id
   NodeId gateway;
   std::map<TrackId, std::uint64_t> rate_bps;     ///< of one stripe of each track
-  std::vector<std::pair<NodeId, NodeId>> avoid;  ///< (child, parent) pairs not to use now
+  std::vector<std::pair<NodeId, NodeId>> avoid;  ///< (child, parent) pairs not to choose
+  /// Of present standbys that are not of the best kind.
+  enum class Upgrade : std::uint8_t { now, later } upgrade = Upgrade::now;
 };
 
 /// Names one standby for each node in each tree of the plan in force, where there is one.
@@ -43,10 +45,10 @@ struct StandbyInput {
 ///   3. a peer whose path meets an ancestor further up than the parent;
 ///   4. the gateway all the same: silent it costs nothing.
 /// A present standby of the first kind stays while it is valid, another one while there is none of
-/// the first kind. Among peers: one that all it stands by for does not exceed, in another network
-/// than the parent, of few siblings, with a session, near, with much room; ties by node id. Those
-/// for whom only the gateway can be it choose first. Should any one node die and all its children
-/// turn to their standbys, there is no loop.
+/// the first kind, or while it is valid when upgrades are for later. Among peers: one that all it
+/// stands by for does not exceed, in another network than the parent, of few siblings, with a
+/// session, near, with much room; ties by node id. Those for whom only the gateway can be it choose
+/// first. Should any one node die and all its children turn to their standbys, there is no loop.
 ///
 /// Pure and deterministic. Looks at a bounded sample of candidates per choice: about
 /// O(links x log nodes). Source: ARCHITECTURE.md, "Routing".

@@ -68,10 +68,19 @@ struct Checker {
       if (set.size() > nodes.at(node)->children_max) return "children_max exceeded";
     }
     for (const auto& [child, parent] : input.current.avoid) {
-      const auto it = children.find(parent);
-      if (it != children.end() && it->second.contains(child)) return "an avoided pair is used";
+      const auto links = plan.upstream.find(child);
+      if (links == plan.upstream.end()) continue;
+      for (const UpstreamLink& link : links->second) {
+        if (link.parent == parent && !stands(child, link)) return "an avoided pair is used anew";
+      }
     }
     return std::nullopt;
+  }
+
+  [[nodiscard]] bool stands(const NodeId& child, const UpstreamLink& link) const {
+    const auto links = input.current.upstream.find(child);
+    return links != input.current.upstream.end() &&
+           std::find(links->second.begin(), links->second.end(), link) != links->second.end();
   }
 
   Fault check_tree(const TreeKey& key, const std::map<NodeId, NodeId>& tree,
