@@ -21,7 +21,9 @@ std::string words(NodeIndex from, NodeIndex to, std::uint64_t seq, std::size_t i
 
 }  // namespace
 
-Auditor::Auditor(const SimOptions& options, SimNet& net) : options_{options}, net_{net} {}
+Auditor::Auditor(const SimOptions& options, SimNet& net, const FrameBank& bank,
+                 const StreamId& stream)
+    : options_{options}, net_{net}, bank_{bank}, stream_{stream} {}
 
 void Auditor::start() {
   net_.at(net_.now() + kLook, [this] { look(); });
@@ -107,16 +109,49 @@ void Auditor::on_message(const NetObserver::Said& said, const relay::PeerMessage
     }
   } else if (const auto* subscribe = std::get_if<relay::Subscribe>(&message)) {
     SentFrames& sent = sent_to(said, subscribe->track);
-    sent.asked_below = sent.first + sent.masks.size() + kRangeMax;
+    // What was sent before it came may be under way still, and is asked for once more.
+    sent.asked_below = bank_.next_seq(subscribe->track);
   } else if (const auto* receipt = std::get_if<relay::PeerReceipt>(&message)) {
-    const auto parsed = wire::parse_receipt(receipt->blob);
-    require(parsed.has_value(), "receipts are well-formed", words(said.from, said.to, 0, 0));
-    if (!parsed) return;
-    const auto delivered = delivered_bytes_.find({said.to, said.from});
-    const std::uint64_t bytes = delivered == delivered_bytes_.end() ? 0 : delivered->second;
-    require(parsed->cum_bytes <= bytes, "receipts never exceed what was delivered",
-            words(said.from, said.to, parsed->cum_bytes, bytes));
+    note_receipt(said, *receipt);
   }
+}
+
+void Auditor::note_receipt(const NetObserver::Said& said, const relay::PeerReceipt& receipt) {
+  const auto parsed = wire::parse_receipt(receipt.blob);
+  require(parsed.has_value(), "receipts are well-formed", words(said.from, said.to, 0, 0));
+  if (!parsed) return;
+  const auto delivered = delivered_bytes_.find({said.to, said.from});
+  const std::uint64_t bytes = delivered == delivered_bytes_.end() ? 0 : delivered->second;
+  require(parsed->cum_bytes <= bytes, "receipts never exceed what was delivered",
+          words(said.from, said.to, parsed->cum_bytes, bytes));
+  Signed& newest = signed_[said.to][parsed->allocation];
+  newest.in_time = std::max(newest.in_time, parsed->cum_bytes);
+  newest.late = std::max(newest.late, parsed->cum_late_bytes);
+}
+
+void Auditor::on_unreadable(const NetObserver::Said& said, const relay::PeerMessage& message) {
+  require(false, "peers can read what is said", words(said.from, said.to, message.index(), 0));
+}
+
+void Auditor::on_ended(NodeIndex node) {
+  ended_.insert(node);
+  played_.erase(node);
+}
+
+std::uint64_t Auditor::signed_bytes(NodeIndex sender) const {
+  std::uint64_t sum = 0;
+  const auto found = signed_.find(sender);
+  if (found == signed_.end()) return sum;
+  for (const auto& [allocation, bytes] : found->second) sum += bytes.in_time;
+  return sum;
+}
+
+std::uint64_t Auditor::signed_bytes() const {
+  std::uint64_t sum = 0;
+  for (const auto& [sender, receipts] : signed_) {
+    for (const auto& [allocation, bytes] : receipts) sum += bytes.in_time + bytes.late;
+  }
+  return sum;
 }
 
 void Auditor::on_action(NodeIndex node, const relay::Relay::Action& action) {
@@ -131,7 +166,38 @@ void Auditor::on_action(NodeIndex node, const relay::Relay::Action& action) {
 void Auditor::look() {
   net_.at(net_.now() + kLook, [this] { look(); });
   check_queues();
+  check_order();
   check_loops();
+}
+
+/// Players are told of objects in their order: nothing that was released is taken back, and none is
+/// passed that is not whole before its window is over.
+void Auditor::check_order() {
+  const relay::Now now = at(net_.now());
+  for (NodeIndex node = 0; node < net_.size(); ++node) {
+    if (!net_.is_running(node) || net_.is_stopped(node)) continue;
+    const relay::Playout* playout = net_.relay(node).playout(stream_, kSimTrack);
+    const relay::ObjectStore* store = net_.relay(node).objects(stream_, kSimTrack);
+    if (playout == nullptr || store == nullptr) continue;
+    const auto known = played_.find(node);
+    std::optional<Played> past;
+    if (known != played_.end()) past = known->second;
+    const std::string name = "node " + std::to_string(node);
+    require(!past || playout->is_released(*past), "what plays is in order", name);
+    store->for_each_after(past, [&](const relay::ObjectInfo& object) {
+      const Played key{object.epoch, object.id};
+      if (!playout->is_released(key)) return false;
+      // Its begin; of what comes later than a window after it nothing is waited for.
+      const WallTime begun = object.publisher_time - options_.segment;
+      const bool is_over = now.wall >= begun + options_.window;
+      // At a join playing begins with the first whole object: before it there may be gaps.
+      const bool is_joining = known == played_.end();
+      require(is_joining || object.complete() || is_over, "what plays is in order", name);
+      past = key;
+      return true;
+    });
+    if (past) played_[node] = *past;
+  }
 }
 
 void Auditor::check_queues() {

@@ -141,9 +141,10 @@ void ControlPlane::hello(NodeIndex node, std::uint64_t session) {
   take([record, holds](orch::World& world, orch::WorldNow now) {
     static_cast<void>(world.on_hello(record, holds, now));
   });
-  down(node, [this](relay::Relay& relay, relay::Now) {
+  down(node, [this](relay::Relay& relay, relay::Now now) {
     relay.on_network(trust_.network);
     relay.on_online_keys({trust_.online_key});
+    relay.on_control(relay::Relay::Control::connected, now);
   });
   if (!client.profile.playing.empty()) {
     up(node, [this, node](orch::World& world, orch::WorldNow now) {
@@ -217,6 +218,7 @@ void ControlPlane::outage(TimePoint until) {
     if (net_.is_running(node)) {
       net_.give(node, [](relay::Relay& relay, relay::Now now) {
         relay.receipt_book().on_submit_lost(now);
+        relay.on_control(relay::Relay::Control::away, now);
       });
     }
     connect(node);

@@ -40,6 +40,8 @@ class FrameBank {
                                   const SharedBytes& frame) const;
   /// It was published, and longer ago than what is remembered.
   [[nodiscard]] bool is_forgotten(TrackId track, SliceSeq seq) const;
+  /// One past the newest slice of the track's newest epoch.
+  [[nodiscard]] std::uint64_t next_seq(TrackId track) const;
   /// `frame` is frame `index` of `slice`, bit by bit.
   [[nodiscard]] static bool is_genuine(const Slice& slice, std::size_t index,
                                        const SharedBytes& frame);

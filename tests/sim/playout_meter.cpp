@@ -48,15 +48,23 @@ void PlayoutMeter::play(const PublishedObject& object, TimePoint due) {
     if (!viewer.present || object.begun < viewer.since || !net_.is_running(index)) continue;
     totals_.bytes += object.size;
     if (is_segment) totals_.played += options_.segment;
-    const relay::ObjectStore* store = net_.relay(index).objects(stream_, object.track);
-    const auto info = store == nullptr ? std::nullopt : store->get(object.epoch, object.id);
-    if (info && info->complete()) {
+    if (plays(index, object)) {
       ++totals_.complete;
     } else {
       waiting_.push_back({index, viewer.life, object, due});
     }
   }
   arm();
+}
+
+/// Whole, and its turn has come: all before it were played or given up.
+bool PlayoutMeter::plays(NodeIndex viewer, const PublishedObject& object) const {
+  const relay::Relay& relay = net_.relay(viewer);
+  const relay::ObjectStore* store = relay.objects(stream_, object.track);
+  const relay::Playout* playout = relay.playout(stream_, object.track);
+  if (store == nullptr || playout == nullptr) return false;
+  const auto info = store->get(object.epoch, object.id);
+  return info && info->complete() && playout->is_released({object.epoch, object.id});
 }
 
 void PlayoutMeter::arm() {

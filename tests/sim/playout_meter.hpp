@@ -63,6 +63,7 @@ class PlayoutMeter {
     TimePoint due{};
   };
   void play(const PublishedObject& object, TimePoint due);
+  [[nodiscard]] bool plays(NodeIndex viewer, const PublishedObject& object) const;
   void look_again();
   void note_miss(const Waiting& waiting, Duration gap, bool lost);
   void arm();

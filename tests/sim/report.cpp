@@ -73,6 +73,7 @@ TrialResult sum_of(const std::vector<TrialResult>& runs) {
     sum.payload_bytes += run.payload_bytes;
     sum.duplicate_bytes += run.duplicate_bytes;
     sum.rescued_bytes += run.rescued_bytes;
+    sum.signed_bytes += run.signed_bytes;
     sum.acknowledged_bytes += run.acknowledged_bytes;
     sum.settled_bytes += run.settled_bytes;
     sum.tampered += run.tampered;
@@ -124,6 +125,7 @@ void add_bytes(json::object& out, const TrialResult& sum) {
   const auto twice = static_cast<double>(sum.duplicate_bytes);
   out["duplicate_ratio"] = ratio(twice, payload + twice, 0);
   out["rescued_ratio"] = ratio(static_cast<double>(sum.rescued_bytes), payload, 0);
+  out["receipted_ratio"] = ratio(static_cast<double>(sum.signed_bytes), payload, 1);
   const auto acknowledged = static_cast<double>(sum.acknowledged_bytes);
   out["settled_ratio"] = ratio(static_cast<double>(sum.settled_bytes), acknowledged, 1);
 }

@@ -107,6 +107,8 @@ void prepare_orchestrator_outage(SimOptions& options) {
 
 /// 30 minutes (all but the beginning and the end of a shorter run) without a brain.
 void plan_orchestrator_outage(Trial& trial) {
+  constexpr unsigned kSignedPermille = 950;  ///< the rest was under way when a parent died
+  trial.require_receipts(kSignedPermille);
   const Duration away = std::min<Duration>(30min, trial.faults_end() - kWarmUp);
   trial.at(kWarmUp, [&trial, away] { trial.control().outage(trial.net().now() + away); });
   const auto gap = std::max<Duration>(away / 10, 5s);

@@ -5,6 +5,7 @@
 #include "tests/sim/frame_bank.hpp"
 #include "tests/sim/network_model.hpp"
 #include "tests/sim/path.hpp"
+#include "tests/sim/peer_wire.hpp"
 #include "tests/sim/relay_world.hpp"
 #include "tests/sim/sim_options.hpp"
 
@@ -49,6 +50,8 @@ class NetObserver {
     unsigned side = 0;  ///< of `from`
   };
   virtual void on_message(const Said& said, const relay::PeerMessage& message) = 0;
+  /// A message was sent that no peer would read: it goes no further.
+  virtual void on_unreadable(const Said& said, const relay::PeerMessage& message) = 0;
   virtual void on_action(NodeIndex node, const relay::Relay::Action& action) = 0;
 };
 
@@ -220,6 +223,7 @@ class SimNet {
   const SimOptions& options_;
   Parts parts_;
   NetTap* tap_ = nullptr;
+  PeerWire wire_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::unordered_map<NodeId, NodeIndex> indices_;  // looked up, never iterated
   std::vector<std::unique_ptr<Session>> sessions_;

@@ -39,10 +39,14 @@ void SimNet::send(NodeIndex from, const NodeId& to, relay::PeerMessage message) 
   const Turn* turn = find_session(from, peer);
   if (turn == nullptr || !end_of(*turn).open) return;
   unsigned copies = tap_ == nullptr ? 1 : tap_->on_send(from, peer, message);
+  const Result<relay::PeerMessage> read = wire_.pass(message);
+  if (!read) {
+    return parts_.observer.on_unreadable({from, peer, turn->session, turn->side}, message);
+  }
   for (; copies > 0; --copies) {
     Flight flight;
     flight.bytes = kControlBytes;
-    flight.message = std::make_unique<relay::PeerMessage>(message);
+    flight.message = std::make_unique<relay::PeerMessage>(*read);
     launch(*turn, kControl, now_ + nodes_[from]->drag, std::move(flight));
   }
 }

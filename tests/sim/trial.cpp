@@ -19,6 +19,7 @@ constexpr Duration kArrivals = 3s;  ///< all nodes come within it
 /// memory.
 constexpr Duration kCacheAge = 12s;
 constexpr Duration kReceiptSubmit = 10s;
+constexpr unsigned kKeptPermille = 980;  ///< of what receivers signed for
 
 double cpu_seconds() {
   timespec time{};
@@ -74,7 +75,7 @@ Trial::Trial(const SimOptions& options)
   control_ = std::make_unique<ControlPlane>(options_, *net_, network_, *source_, trust_);
   playout_ = std::make_unique<PlayoutMeter>(options_, *net_, trust_.stream.stream_id());
   repairs_ = std::make_unique<RepairMeter>(options_, *net_);
-  auditor_ = std::make_unique<Auditor>(options_, *net_);
+  auditor_ = std::make_unique<Auditor>(options_, *net_, bank_, trust_.stream.stream_id());
   origin_ = std::make_unique<Origin>(*net_, *source_);
   source_->set_published([this](const PublishedObject& object) { playout_->on_published(object); });
 }
@@ -89,6 +90,10 @@ void Trial::on_frame(const Delivered& frame) {
 
 void Trial::on_message(const Said& said, const relay::PeerMessage& message) {
   auditor_->on_message(said, message);
+}
+
+void Trial::on_unreadable(const Said& said, const relay::PeerMessage& message) {
+  auditor_->on_unreadable(said, message);
 }
 
 void Trial::on_action(NodeIndex node, const relay::Relay::Action& action) {
@@ -134,6 +139,7 @@ void Trial::end(NodeIndex node) {
   node_time_ += net_->now() - started_[node];
   playout_->on_viewer_gone(node);
   repairs_->on_restart(node);
+  auditor_->on_ended(node);
   if (node == kGatewayNode) playout_->on_publisher_lost();
 }
 
@@ -271,6 +277,28 @@ void Trial::check_settled() {
   auditor_->require(settled.settled_bytes <= settled.acknowledged_bytes,
                     "nothing is settled that was not acknowledged",
                     std::to_string(settled.settled_bytes) + " B");
+  for (NodeIndex node = 0; node < net_->size(); ++node) {
+    // Who was killed has them on its disk, which is not simulated.
+    if (!net_->is_running(node) || auditor_->was_ended(node)) continue;
+    const std::uint64_t held = net_->relay(node).receipt_book().totals().acknowledged_bytes;
+    // What still comes from a parent that was left may be signed for under an allocation that it
+    // was never shown: that little is lost to it.
+    auditor_->require(held * 1000 >= auditor_->signed_bytes(node) * kKeptPermille,
+                      "a sender keeps its receipts",
+                      "node " + std::to_string(node) + " has " + std::to_string(held) + " of " +
+                          std::to_string(auditor_->signed_bytes(node)) + " B");
+  }
+}
+
+void Trial::check_signed(const TrialResult& result) {
+  if (!signed_permille_) return;
+  auditor_->require(
+      result.signed_bytes * 1000 >= result.payload_bytes * *signed_permille_,
+      "receipts cover what was delivered",
+      std::to_string(result.signed_bytes) + " of " + std::to_string(result.payload_bytes) + " B");
+  auditor_->require(result.settled_bytes == result.acknowledged_bytes, "all receipts are settled",
+                    std::to_string(result.settled_bytes) + " of " +
+                        std::to_string(result.acknowledged_bytes) + " B");
 }
 
 TrialResult Trial::result(double cpu) {
@@ -300,10 +328,12 @@ TrialResult Trial::result(double cpu) {
   made.rescued_bytes = sum.gateway_bytes + sum.origin_bytes;
   made.origin_side_bytes = net_->media_bytes_out(kGatewayNode) + origin_->bytes_out();
   const ControlPlane::Settled settled = control_->settled();
+  made.signed_bytes = auditor_->signed_bytes();
   made.acknowledged_bytes = settled.acknowledged_bytes;
   made.settled_bytes = settled.settled_bytes;
   made.tampered = auditor_->tampered();
   made.network = network_.source();
+  check_signed(made);
   made.violations = auditor_->violations();
   return made;
 }

@@ -39,6 +39,7 @@ struct TrialResult {
   std::uint64_t payload_bytes = 0;      ///< verified and new, all nodes
   std::uint64_t duplicate_bytes = 0;
   std::uint64_t rescued_bytes = 0;
+  std::uint64_t signed_bytes = 0;  ///< receivers' receipts that reached the senders
   std::uint64_t acknowledged_bytes = 0;
   std::uint64_t settled_bytes = 0;
   std::uint64_t tampered = 0;
@@ -52,7 +53,7 @@ struct TrialResult {
 class Trial final : public NetObserver {
  public:
   static constexpr Duration kHealing = 10s;
-  static constexpr Duration kDrain = 4s;  ///< after the encoder ends
+  static constexpr Duration kDrain = 8s;  ///< after the encoder ends: receipts settle
 
   explicit Trial(const SimOptions& options);
   ~Trial() override;
@@ -75,6 +76,8 @@ class Trial final : public NetObserver {
   void cut_region(unsigned region, Duration length);
   /// Its chunks leave with a bit flipped, one in `one_in`.
   void make_liar(NodeIndex node, std::uint64_t one_in);
+  /// In the end receipts must cover this share of what peers delivered, and all be settled.
+  void require_receipts(unsigned permille) { signed_permille_ = permille; }
 
   /// Running nodes other than the gateway, in order.
   [[nodiscard]] std::vector<NodeIndex> members() const;
@@ -99,6 +102,7 @@ class Trial final : public NetObserver {
 
   void on_frame(const Delivered& frame) override;
   void on_message(const Said& said, const relay::PeerMessage& message) override;
+  void on_unreadable(const Said& said, const relay::PeerMessage& message) override;
   void on_action(NodeIndex node, const relay::Relay::Action& action) override;
 
   void start(NodeIndex node);
@@ -106,6 +110,7 @@ class Trial final : public NetObserver {
   void start_all();
   void check_whole();
   void check_settled();
+  void check_signed(const TrialResult& result);
   TrialResult result(double cpu_seconds);
 
   SimOptions options_;
@@ -124,6 +129,7 @@ class Trial final : public NetObserver {
   std::vector<TimePoint> started_;
   std::vector<std::optional<Duration>> arrivals_;  ///< nothing: among the first
   std::vector<bool> thin_;
+  std::optional<unsigned> signed_permille_;
   relay::RelayCounters ended_;  ///< of processes that are gone
   Duration node_time_{0};
 };
