@@ -2,6 +2,7 @@
 #include "tests/sim/draws.hpp"
 #include "tests/sim/event_queue.hpp"
 #include "tests/sim/path.hpp"
+#include "tests/sim/peer_wire.hpp"
 #include "tests/sim/percentiles.hpp"
 #include "tests/sim/sim_cli.hpp"
 #include "tests/support/catch.hpp"
@@ -33,6 +34,25 @@ TEST_CASE("what one entity draws does not depend on what another one drew") {
   CHECK(purpose.next() != first);
   Draws seed{8, 3, Purpose::loss};
   CHECK(seed.next() != first);
+}
+
+TEST_CASE("a message arrives as the production codec reads it, or not at all") {
+  PeerWire wire;
+  relay::Fetch fetch;
+  fetch.track = TrackId{1};
+  fetch.ranges = {{SliceSeq{5}, SliceSeq{5 + 299}}};
+  const auto read = wire.pass(fetch);
+  REQUIRE(read.has_value());
+  CHECK(std::get<relay::Fetch>(*read).ranges.size() == 2);  // no range is longer than 256
+
+  CHECK_FALSE(wire.pass(relay::Subscribe{}).has_value());  // of no stripe
+  for (std::uint64_t i = 0; i < PeerWire::kHeadsAlways + PeerWire::kHeadsOneIn; ++i) {
+    relay::Head head;
+    head.tracks.resize(1);
+    const auto heard = wire.pass(head);
+    REQUIRE(heard.has_value());
+    CHECK(std::get<relay::Head>(*heard) == head);
+  }
 }
 
 TEST_CASE("draws stay in their range and reach all of it") {

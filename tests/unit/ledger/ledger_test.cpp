@@ -117,6 +117,17 @@ TEST_CASE("a receipt is taken until the grace after its allocation's end, to the
   CHECK(f.status_of(f.make.item(1, 20)) == SettleStatus::expired);
 }
 
+TEST_CASE("what was delivered while nobody could renew settles once the orchestrator is back") {
+  Fixture f;
+  f.now_ms = f.make.allocation(1).not_after_ms;
+  CHECK(f.status_of(f.make.item(1, 10)) == SettleStatus::accepted);
+  f.now_ms += std::chrono::duration_cast<std::chrono::milliseconds>(media::kOutageGrace +
+                                                                    media::kReconnectGrace)
+                  .count();
+  CHECK(f.status_of(f.make.item(1, 20)) == SettleStatus::accepted);
+  CHECK(f.stored_bytes() == 20);
+}
+
 TEST_CASE("a receipt at exactly the cap is taken") {
   Fixture f;
   CHECK(f.status_of(f.make.item(1, f.make.allocation(1).max_bytes)) == SettleStatus::accepted);
