@@ -76,7 +76,7 @@ void World::Impl::on_link_failure(const NodeId& node, const LinkFailure& failure
       improve_in(*stream, options_.improve_interval, now.mono);
     }
     drop_failed(stream->links.at(node), failure);  // where nothing took over
-    schedule(*stream, now.mono, has_other ? Effort::rest : Effort::serve);
+    schedule(*stream, now.mono, Effort::rest);
     complain(node, failure, now);
   } else if (names_link(*stream, stream->standby, node, failure)) {
     hold_back(node, failure, OtherParent::yes, now.mono);

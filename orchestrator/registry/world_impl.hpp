@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace tayga::orch {
@@ -178,9 +179,18 @@ class World::Impl {
 
   // world_standby.cpp
   enum class Load : std::uint8_t { add, remove };
-  StandbyInput standby_input(TimePoint now);
-  static void move_standby_load(StandbyInput& input, const StreamState& stream, Load load);
-  bool plan_stream_standbys(StreamState& stream, StandbyInput& input, TimePoint now) const;
+  /// What standbys are planned with, and which sessions all streams need together.
+  struct StandbyBooks {
+    StandbyInput input;
+    std::vector<std::uint32_t> children_max;                 ///< by node of the input
+    std::vector<std::uint32_t> children;                     ///< distinct, over plans and standbys
+    std::unordered_map<std::uint64_t, std::uint32_t> links;  ///< per (parent, child)
+  };
+  StandbyBooks standby_books(TimePoint now);
+  static void count_session(StandbyBooks& books, const NodeId& parent, const NodeId& child,
+                            Load load);
+  static void move_standby_load(StandbyBooks& books, const StreamState& stream, Load load);
+  bool plan_stream_standbys(StreamState& stream, StandbyBooks& books, TimePoint now) const;
   void refresh_standbys(WorldNow now);
   void refresh_standbys_in(Duration delay, TimePoint now);
   /// The link of the same track and stripe; nullptr when there is none.

@@ -207,8 +207,8 @@ void World::Impl::add_rtts(SolverInput& input) const {
 void World::Impl::apply_plan(StreamState& stream, SolverPlan plan, WorldNow now) {
   stream.links = std::move(plan.upstream);
   stream.depth = plan.depth;
-  StandbyInput input = standby_input(now.mono);
-  plan_stream_standbys(stream, input, now.mono);
+  StandbyBooks books = standby_books(now.mono);
+  plan_stream_standbys(stream, books, now.mono);
   push_changes(stream);
   tell_unserved(stream, plan, now.mono);
 }

@@ -56,8 +56,9 @@ StandbyNode* find_in(std::vector<StandbyNode>& nodes, const NodeId& id) {
 // ---- planning ----
 
 /// Nodes with what all streams' plans leave of them, and what they stand by for in all streams.
-StandbyInput World::Impl::standby_input(TimePoint now) {
-  StandbyInput input;
+World::Impl::StandbyBooks World::Impl::standby_books(TimePoint now) {
+  StandbyBooks books;
+  StandbyInput& input = books.input;
   for (const auto& [id, state] : nodes_) {
     if (!state.present) continue;
     StandbyNode& node = input.nodes.emplace_back();
@@ -67,10 +68,10 @@ StandbyInput World::Impl::standby_input(TimePoint now) {
     node.children_left = state.record.children_max;
     node.network = network_of(state.record.endpoints);
     node.links = state.telemetry.links;
+    books.children_max.push_back(state.record.children_max);
   }
+  books.children.assign(input.nodes.size(), 0);
   input.avoid = health_.avoided(now);
-  using Session = std::pair<const StandbyNode*, const NodeId*>;
-  std::vector<Session> sessions;
   for (const auto& [name, stream] : streams_) {
     if (!is_live(stream)) continue;
     const auto rates = stripe_rates(stream.record);
@@ -80,31 +81,39 @@ StandbyInput World::Impl::standby_input(TimePoint now) {
         if (parent == nullptr) continue;
         const auto rate = rates.find(link.track);
         if (rate != rates.end()) parent->spare_bps -= std::min(parent->spare_bps, rate->second);
-        sessions.emplace_back(parent, &child);
+        count_session(books, link.parent, child, Load::add);
       }
     }
-    move_standby_load(input, stream, Load::add);
+    move_standby_load(books, stream, Load::add);
   }
-  const auto before = [](const Session& a, const Session& b) {
-    return a.first != b.first ? a.first < b.first : *a.second < *b.second;
-  };
-  const auto same = [](const Session& a, const Session& b) {
-    return a.first == b.first && *a.second == *b.second;
-  };
-  std::sort(sessions.begin(), sessions.end(), before);
-  sessions.erase(std::unique(sessions.begin(), sessions.end(), same), sessions.end());
-  for (const auto& [parent, child] : sessions) {
-    StandbyNode& node = input.nodes[static_cast<std::size_t>(parent - input.nodes.data())];
-    node.children_left -= std::min(node.children_left, 1U);
-  }
-  return input;
+  return books;
 }
 
-void World::Impl::move_standby_load(StandbyInput& input, const StreamState& stream, Load load) {
+/// A child is one session, for however many links and standbys of however many streams.
+void World::Impl::count_session(StandbyBooks& books, const NodeId& parent, const NodeId& child,
+                                Load load) {
+  std::vector<StandbyNode>& nodes = books.input.nodes;
+  const StandbyNode* from = find_in(nodes, parent);
+  const StandbyNode* to = find_in(nodes, child);
+  if (from == nullptr || to == nullptr) return;
+  const auto at = static_cast<std::size_t>(from - nodes.data());
+  const auto key = std::uint64_t{at} << 32 | static_cast<std::uint64_t>(to - nodes.data());
+  std::uint32_t& links = books.links[key];
+  if (load == Load::add) {
+    if (++links == 1) ++books.children[at];
+  } else if (links > 0 && --links == 0) {
+    --books.children[at];
+  }
+  const std::uint32_t children_max = books.children_max[at];
+  nodes[at].children_left = children_max - std::min(children_max, books.children[at]);
+}
+
+void World::Impl::move_standby_load(StandbyBooks& books, const StreamState& stream, Load load) {
   const auto rates = stripe_rates(stream.record);
   for (const auto& [child, links] : stream.standby) {
     for (const UpstreamLink& link : links) {
-      StandbyNode* node = find_in(input.nodes, link.parent);
+      count_session(books, link.parent, child, load);
+      StandbyNode* node = find_in(books.input.nodes, link.parent);
       const auto rate = rates.find(link.track);
       if (node == nullptr || rate == rates.end()) continue;
       if (load == Load::add) {
@@ -116,11 +125,12 @@ void World::Impl::move_standby_load(StandbyInput& input, const StreamState& stre
   }
 }
 
-/// Pre: the stream is live; `input` counts its present plan and standbys. It counts the new ones
+/// Pre: the stream is live; `books` count its present plan and standbys. They count the new ones
 /// afterwards. Result: whether any standby changed.
-bool World::Impl::plan_stream_standbys(StreamState& stream, StandbyInput& input,
+bool World::Impl::plan_stream_standbys(StreamState& stream, StandbyBooks& books,
                                        TimePoint now) const {
-  move_standby_load(input, stream, Load::remove);
+  move_standby_load(books, stream, Load::remove);
+  StandbyInput& input = books.input;
   input.gateway = *stream.record.gateway;
   input.rate_bps = stripe_rates(stream.record);
   const bool may_upgrade = now - stream.upgraded_at >= options_.improve_interval;
@@ -129,20 +139,20 @@ bool World::Impl::plan_stream_standbys(StreamState& stream, StandbyInput& input,
   LinkPlan planned = plan_standbys(input, stream.links, stream.standby);
   const bool changed = planned != stream.standby;
   stream.standby = std::move(planned);
-  move_standby_load(input, stream, Load::add);
+  move_standby_load(books, stream, Load::add);
   return changed;
 }
 
 /// Telemetry moves what nodes have to spare: standbys follow, parents stay.
 void World::Impl::refresh_standbys(WorldNow now) {
   refresh_at_.reset();
-  std::optional<StandbyInput> input;
+  std::optional<StandbyBooks> books;
   for (auto& [name, stream] : streams_) {
     // One that is about to be solved has its standbys planned then.
     if (!is_live(stream) || stream.links.empty() || stream.solve_at) continue;
     if (now.mono < solving_from_) continue;
-    if (!input) input = standby_input(now.mono);
-    if (plan_stream_standbys(stream, *input, now.mono)) push_changes(stream);
+    if (!books) books = standby_books(now.mono);
+    if (plan_stream_standbys(stream, *books, now.mono)) push_changes(stream);
   }
 }
 

@@ -265,6 +265,47 @@ TEST_CASE("a stream that stopped has no standbys left") {
   CHECK(net.world.snapshot(net.now)->streams.at(0).standby.empty());
 }
 
+TEST_CASE("children and standbys of all streams together take no more places than a node has") {
+  WorldDriver net{options_with(1000, 10, 2)};
+  net.go_live();
+  StreamRecord second = WorldDriver::show();
+  second.name = "other";
+  net.world.add_stream(second, net.now).value();
+  net.world.on_publish(node_id(1), net.claim(1, 2, "other"), net.now).value();
+  constexpr std::uint32_t kChildrenMax = 5;
+  for (unsigned r = 2; r < 8; ++r) {
+    NodeRecord record;
+    record.id = node_id(r);
+    record.roles = static_cast<Roles>(Role::relay);
+    record.declared_upload_bps = 100'000'000;
+    record.children_max = kChildrenMax;
+    net.world.on_hello(record, {}, net.now).value();
+  }
+  for (unsigned v = 10; v < 26; ++v) {
+    net.viewer(v, 1);
+    const std::string name = v % 2 == 0 ? "show" : "other";
+    net.world.on_join(node_id(v), name, {TrackId{1}}, net.now);
+    net.settle();
+  }
+  for (unsigned second_nr = 0; second_nr < 40; ++second_nr) {
+    net.world.on_telemetry(node_id(10), Telemetry{}, net.now);
+    net.pass(1s);
+  }
+  std::map<NodeId, std::set<NodeId>> children;
+  std::size_t standbys = 0;
+  const auto snapshot = net.world.snapshot(net.now);
+  for (const auto& stream : snapshot->streams) {
+    for (const auto* plan : {&stream.upstream, &stream.standby}) {
+      for (const auto& [child, links] : *plan) {
+        for (const UpstreamLink& link : links) children[link.parent].insert(child);
+      }
+    }
+    for (const auto& [child, links] : stream.standby) standbys += links.size();
+  }
+  CHECK(standbys > 0);
+  for (unsigned r = 2; r < 8; ++r) CHECK(children[node_id(r)].size() <= kChildrenMax);
+}
+
 TEST_CASE("a fresh look at thousands of standbys is no burst of pushes") {
   WorldDriver net;
   net.go_live(4);
