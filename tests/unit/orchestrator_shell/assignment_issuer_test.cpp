@@ -121,10 +121,11 @@ TEST_CASE_METHOD(Fixture, "standbys and rescuing gateways are allowed to serve b
   CHECK(issuer.signed_total() == 3);
 }
 
-TEST_CASE_METHOD(Fixture, "an allocation caps 1.5 times the stripes' rate for its term") {
+TEST_CASE_METHOD(Fixture,
+                 "an allocation caps 1.5 times the stripes' rate, for its term and an outage") {
   const auto a = issue({link(1, 0), link(1, 2), link(2, 2)}).at(0);  // 1 + 1 + 0.5 Mbit/s
   CHECK(a.max_kbps == 3'750);
-  CHECK(a.max_bytes == 3'750ULL * 125 * 600 * 5 / 4);
+  CHECK(a.max_bytes == 3'750ULL * 125 * (10 + 45) * 60);
   CHECK(a.not_after_ms == kNow + 10 * kMinute);
   CHECK(a.not_before_ms <= kNow);
   CHECK(a.epoch == 20'000);
