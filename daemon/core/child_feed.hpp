@@ -43,7 +43,8 @@ struct ChildSubscription {
   StripeMask standby = 0;
   PublisherEpoch asked_epoch{0};  ///< to which the sequences belong that it asked to start from
   std::vector<Stripe> stripes;
-  wire::AllocationBlob allocation{};  ///< the last one that verified
+  std::int64_t service_checked_ms = 0;  ///< no stripe's service ends before
+  wire::AllocationBlob allocation{};    ///< the last one that verified
   std::array<SliceQueue, kPriorities> queues;
   std::vector<ObjectId> dropped;
   std::vector<SliceSeq> dropped_slices;  ///< not told yet, at most kDroppedSlicesMax

@@ -173,6 +173,11 @@ std::optional<ObjectInfo> ObjectStore::get(PublisherEpoch epoch, ObjectId id) co
   return object->info;
 }
 
+const ObjectInfo* ObjectStore::peek(PublisherEpoch epoch, ObjectId id) const {
+  const Object* object = impl_->find(Key{epoch, id});
+  return object == nullptr ? nullptr : &object->info;
+}
+
 std::optional<ObjectBytes> ObjectStore::read(PublisherEpoch epoch, ObjectId id,
                                              std::uint64_t offset) const {
   const Object* object = impl_->find(Key{epoch, id});

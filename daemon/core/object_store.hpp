@@ -72,6 +72,8 @@ class ObjectStore {
   /// Newest complete object with this path, else the newest incomplete one that has its path.
   [[nodiscard]] std::optional<ObjectInfo> find(std::string_view path) const;
   [[nodiscard]] std::optional<ObjectInfo> get(PublisherEpoch epoch, ObjectId id) const;
+  /// The same without a copy; nullptr when it is not here. Valid until the next change.
+  [[nodiscard]] const ObjectInfo* peek(PublisherEpoch epoch, ObjectId id) const;
   /// The run of bytes that starts at `offset`, at most one chunk; nullopt when not here (yet).
   [[nodiscard]] std::optional<ObjectBytes> read(PublisherEpoch epoch, ObjectId id,
                                                 std::uint64_t offset) const;

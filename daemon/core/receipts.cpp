@@ -45,6 +45,7 @@ void ReceiptIssuer::on_allocation(const wire::Allocation& allocation,
       issue(found->second, true);
     }
     accounts_.erase(found);
+    next_due_.reset();
   }
   if (accounts_.size() >= kAccountsMax) drop_expired(now.wall);
   if (accounts_.size() >= kAccountsMax) return;
@@ -72,7 +73,10 @@ void ReceiptIssuer::on_delivered(const Delivered& delivered, Now now) {
   }
   total.highest_object = std::max(total.highest_object, delivered.object);
   account.unacknowledged += delivered.bytes;
-  if (!account.due) account.due = now.mono + kReceiptInterval;
+  if (!account.due) {
+    account.due = now.mono + kReceiptInterval;
+    if (next_due_) next_due_ = std::min(*next_due_, *account.due);
+  }
   if (account.unacknowledged >= credit_window(account.allocation) / 4) issue(account, false);
 }
 
@@ -99,11 +103,13 @@ std::optional<ReceiptIssuer::Issued> ReceiptIssuer::poll_receipt() {
 }
 
 std::optional<TimePoint> ReceiptIssuer::next_timeout() const {
-  std::optional<TimePoint> next;
-  for (const auto& [link, account] : accounts_) {
-    if (account.due && (!next || *account.due < *next)) next = account.due;
+  if (!next_due_) {
+    next_due_ = TimePoint::max();
+    for (const auto& [link, account] : accounts_) {
+      if (account.due) next_due_ = std::min(*next_due_, *account.due);
+    }
   }
-  return next;
+  return *next_due_ == TimePoint::max() ? std::nullopt : next_due_;
 }
 
 const wire::AllocationBlob* ReceiptIssuer::allocation_for(const NodeId& sender,
@@ -126,6 +132,7 @@ void ReceiptIssuer::issue(Account& account, bool is_final) {
   account.total.seq += 1;
   account.total.is_final = is_final;
   account.unacknowledged = 0;
+  if (account.due == next_due_) next_due_.reset();
   account.due.reset();
   ready_.push_back({account.allocation.sender, media::sign_receipt(account.total, key_)});
 }
@@ -138,6 +145,7 @@ void ReceiptIssuer::drop_expired(WallTime now) {
     }
     if (it->second.unacknowledged > 0) issue(it->second, true);
     it = accounts_.erase(it);
+    next_due_.reset();
   }
 }
 

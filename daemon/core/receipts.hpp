@@ -61,7 +61,9 @@ class ReceiptIssuer {
   void on_sender_gone(const NodeId& sender, Now now);
   void on_timeout(Now now);
 
+  [[nodiscard]] bool has_receipt() const noexcept { return !ready_.empty(); }
   [[nodiscard]] std::optional<Issued> poll_receipt();
+  /// Cost: none, but for the first call after a receipt was issued.
   [[nodiscard]] std::optional<TimePoint> next_timeout() const;
   /// The blob to present in a Subscribe: the newest from `sender` for the stream that is valid at
   /// `now`, or ended no longer than `past_end` ago; nullptr when there is none.
@@ -88,6 +90,8 @@ class ReceiptIssuer {
   const crypto::SigningKey& key_;
   std::map<Link, Account> accounts_;  // the newest allocation of each link
   std::deque<Issued> ready_;
+  // The earliest of the accounts' dues; nullopt while it has to be looked for again.
+  mutable std::optional<TimePoint> next_due_ = TimePoint::max();
 };
 
 /// Sender's side: keeps, per allocation, the newest verified receipt until the orchestrator holds

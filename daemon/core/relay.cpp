@@ -12,6 +12,7 @@ namespace {
 constexpr Duration kIdlePeerGrace = 10s;
 /// Timers never fire faster than this, whatever a deadline says.
 constexpr Duration kTimerFloor = 1ms;
+constexpr Duration kIdleLook = 1s;
 /// A timer this late means that we did not run: parents may have beaten all the while, and are not
 /// judged before what they sent had time to be read.
 constexpr Duration kTimerLate = 20ms;
@@ -85,6 +86,7 @@ void Relay::Impl::set_descriptor(StreamState& stream, const StreamDescriptor& de
   for (auto& [track_id, track] : stream.tracks) {
     if (track->playout) track->playout->set_window(descriptor.playout_window);
   }
+  wake_at(Duty::playout, now.mono);
   stream.known = true;
   if (!restripe) return;
   // Sequences stay, who sends which of them starts over; the cached slices remain.
@@ -112,14 +114,14 @@ void Relay::Impl::set_descriptor(StreamState& stream, const StreamDescriptor& de
 
 void Relay::Impl::on_network(const NetworkId& network) {
   network_ = network;
-  deadline_ = TimePoint{};  // see on_online_keys
+  dues_.fill(TimePoint{});  // see on_online_keys
 }
 
 void Relay::Impl::on_online_keys(std::vector<media::OnlineKey> keys) {
   keys_.replace(std::move(keys));
   // Allocations and subscriptions that waited for a key are judged at the next house-keeping: this
   // call has no time to give them.
-  deadline_ = TimePoint{};
+  dues_.fill(TimePoint{});
 }
 
 // --- actions
@@ -142,6 +144,7 @@ std::optional<Relay::Action> Relay::Impl::poll_action() {
 }
 
 void Relay::Impl::flush_receipts() {
+  if (!issuer_.has_receipt()) return;
   while (auto issued = issuer_.poll_receipt()) {
     const Peer* peer = find_peer(issued->sender);
     if (peer != nullptr && peer->up()) send(*peer, PeerReceipt{issued->blob});
@@ -150,50 +153,56 @@ void Relay::Impl::flush_receipts() {
 
 // --- time
 
-void Relay::Impl::wake_at(TimePoint at) noexcept {
-  if (!deadline_ || at < *deadline_) deadline_ = at;
-}
-
 std::optional<TimePoint> Relay::Impl::next_timeout() const {
   const auto receipts = issuer_.next_timeout();
-  if (!receipts) return deadline_;
-  return deadline_ ? std::min(*deadline_, *receipts) : receipts;
+  const TimePoint due = next_due();
+  if (due == kNever) return receipts;
+  const TimePoint duties = std::max(due, rests_until_);
+  return receipts ? std::min(duties, *receipts) : duties;
 }
 
 void Relay::Impl::on_timeout(Now now) {
-  const auto due = issuer_.next_timeout();
-  if (due && *due <= now.mono) {
+  const auto due_receipt = issuer_.next_timeout();
+  if (due_receipt && *due_receipt <= now.mono) {
     issuer_.on_timeout(now);
     flush_receipts();
   }
-  if (!deadline_ || now.mono < *deadline_) return;
-  if (*deadline_ != TimePoint{} && now.mono - *deadline_ > kTimerLate) {
+  const TimePoint due = next_due();
+  if (now.mono < std::max(due, rests_until_)) return;
+  if (due != TimePoint{} && now.mono - std::max(due, rests_until_) > kTimerLate) {
     deaf_until_ = now.mono + kTimerLate;
   }
-  deadline_.reset();
+  rests_until_ = now.mono + kTimerFloor;
   keep_house(now);
-  if (deadline_) deadline_ = std::max(*deadline_, now.mono + kTimerFloor);
 }
 
 void Relay::Impl::keep_house(Now now) {
-  for (auto& [stream_id, stream] : streams_) {
-    if (!stream->unverified.empty()) verify_allocations(*stream, now);
+  if (take_due(Duty::parents, now)) watch_parents(now);
+  if (take_due(Duty::links, now)) {
+    for (auto& [stream_id, stream] : streams_) {
+      if (!stream->unverified.empty()) verify_allocations(*stream, now);
+    }
+    dirty_ = true;
   }
-  watch_parents(now);
-  dirty_ = false;
-  reconcile(now);
-  retry_held(now);
-  for (auto& [stream_id, stream] : streams_) {
-    for (auto& [track_id, track] : stream->tracks) {
-      tell_starving(*track, now);
-      update_playout(*track, now);
+  settle(now);
+  if (!held_.empty()) retry_held(now);
+  if (take_due(Duty::playout, now)) {
+    for (auto& [stream_id, stream] : streams_) {
+      for (auto& [track_id, track] : stream->tracks) update_playout(*track, now);
     }
   }
-  repair_tracks(now);
-  if (std::exchange(dirty_, false)) reconcile(now);
-  serve_children(now);
-  evict(now);
-  if (const auto next = cache_.next_timeout()) wake_at(*next);
+  if (take_due(Duty::repair, now)) repair_tracks(now);
+  settle(now);
+  if (take_due(Duty::children, now, kTogether)) serve_children(now);
+  if (take_due(Duty::cache, now, kTogether)) {
+    evict(now);
+    if (const auto next = cache_.next_timeout()) wake_at(Duty::cache, *next + kEvictTogether);
+  }
+  if (take_due(Duty::idle, now)) drop_idle(now);
+  settle(now);
+}
+
+void Relay::Impl::drop_idle(Now now) {
   for (auto& [stream_id, stream] : streams_) drop_idle_tracks(*stream);
   std::erase_if(streams_, [&](const auto& entry) {
     const StreamState& stream = *entry.second;
@@ -202,21 +211,20 @@ void Relay::Impl::keep_house(Now now) {
     return !used;
   });
   drop_idle_peers(now);
+  if (!streams_.empty() || !peers_.empty()) wake_at(Duty::idle, now.mono + kIdleLook);
 }
 
 void Relay::Impl::drop_idle_tracks(StreamState& stream) {
   if (stream.publishing) return;
   std::erase_if(stream.tracks, [&](const auto& entry) {
     TrackState& track = *entry.second;
-    const auto is_child = [&](const auto& peer) {
-      return peer.second->feed.find(track) != nullptr;
-    };
+    const auto is_child = [&](Peer* peer) { return peer->feed.find(track) != nullptr; };
     if (!track.links.empty() || plays(stream, track.id)) return false;
     // What is cached may still be asked for; sticky objects alone are not a reason to stay.
     const auto& slices = track.window.slices();
     const bool has_media = std::ranges::any_of(
         slices, [](const auto& slice) { return !is_sticky_kind(slice.second->header.kind); });
-    if (has_media || std::ranges::any_of(peers_, is_child)) return false;
+    if (has_media || std::ranges::any_of(children_, is_child)) return false;
     cache_.forget(track.window);
     return true;
   });
@@ -242,16 +250,13 @@ void Relay::Impl::drop_idle_peers(Now now) {
     if (is_used(peer)) {
       peer.idle_since = now.mono;
       ++it;
-    } else if (peer.up() && now.mono < peer.idle_since + kIdlePeerGrace) {
-      wake_at(peer.idle_since + kIdlePeerGrace);
-      ++it;
     } else if (peer.up()) {
-      disconnect(peer, "unused", LossReason::closed, now);
-      wake_at(now.mono + kIdlePeerGrace);
+      if (now.mono >= peer.idle_since + kIdlePeerGrace) {
+        disconnect(peer, "unused", LossReason::closed, now);
+      }
       ++it;
     } else if (now.mono < peer.blocked_until) {
-      wake_at(peer.blocked_until);  // remembered so that it is not believed when it comes back
-      ++it;
+      ++it;  // remembered so that it is not believed when it comes back
     } else {
       peer_index_.erase(peer.id);
       it = peers_.erase(it);

@@ -102,7 +102,7 @@ Relay::Impl::Judged Relay::Impl::judge_subscribe(Peer& from, const Subscribe& me
   const StripeMask mutual = back == nullptr ? 0 : back->wanted & back->sent & message.stripes;
   if (mutual != 0 && message.mode == SubscribeMode::active) return Judged::hold;
   const bool is_new = from.feed.subscriptions().empty();
-  if (is_new && child_count() >= limits_.children_max && !make_room(message.mode)) {
+  if (is_new && children_.size() >= limits_.children_max && !make_room(message.mode)) {
     refuse(from, message, RefuseReason::no_capacity, Duration::zero());
     return Judged::done;
   }
@@ -116,6 +116,7 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
   ChildSubscription* subscription = child.feed.find(track);
   if (subscription == nullptr) {
     subscription = &child.feed.add(track, *track.stream, track.stripes.size());
+    update_child(child);
   }
   // A child whose clock is behind may have presented it past its end.
   const std::int64_t skew_ms =
@@ -131,6 +132,7 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
     if ((message.stripes & to_mask(stripe)) == 0) continue;
     auto& until_ms = subscription->stripes[i].service_until_ms;
     until_ms = std::max(until_ms, until);
+    subscription->service_checked_ms = std::min(subscription->service_checked_ms, until_ms);
     if (message.mode == SubscribeMode::standby || (fresh & to_mask(stripe)) == 0) continue;
     std::optional<SliceSeq> start;
     for (const StripeStart& wanted : message.starts) {
@@ -146,7 +148,7 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
   }
   update_fan(child, track);
   child.last_pull = now.mono;
-  wake_at(now.mono + limits_.head_interval);
+  wake_at(Duty::children, now.mono + limits_.head_interval);
   send(child, SubscribeOk{message.stream, message.track, message.stripes});
   const StripeMask starving = track.starving & subscription->active;
   if (starving != 0) send(child, UpstreamGap{message.stream, message.track, starving});
@@ -173,7 +175,7 @@ void Relay::Impl::hold(const Peer& from, const Subscribe& message, Now now) {
     return refuse(from, message, RefuseReason::unknown_stream, kRefusedRetryAfter);
   }
   held_.push_back(HeldSubscribe{from.id, message, now.mono + limits_.pending_subscribe_max});
-  wake_at(held_.back().deadline);
+  wake_at(Duty::links, now.mono + limits_.head_interval);
 }
 
 void Relay::Impl::retry_held(Now now) {
@@ -184,7 +186,7 @@ void Relay::Impl::retry_held(Now now) {
     const Judged judged = judge_subscribe(*peer, held.message, now);
     if (judged == Judged::done) continue;
     if (now.mono < held.deadline) {
-      wake_at(held.deadline);
+      wake_at(Duty::links, now.mono + limits_.head_interval);
       held_.push_back(std::move(held));
       continue;
     }
@@ -198,11 +200,6 @@ void Relay::Impl::refuse(const Peer& peer, const Subscribe& message, RefuseReaso
                          Duration retry_after) {
   ++counters.subscriptions_refused;
   send(peer, SubscribeRefused{message.stream, message.track, message.stripes, reason, retry_after});
-}
-
-std::size_t Relay::Impl::child_count() const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      peers_, [](const auto& entry) { return !entry.second->feed.subscriptions().empty(); }));
 }
 
 // --- the end of a subscription
@@ -221,7 +218,20 @@ void Relay::Impl::on_unsubscribe(Peer& from, const Unsubscribe& message) {
 void Relay::Impl::end_service(Peer& child, ChildSubscription& subscription, StripeMask stripes) {
   TrackState& track = *subscription.track;
   child.feed.remove(subscription, stripes);
+  update_child(child);
   update_fan(child, track);
+}
+
+/// After its first subscription came or its last one went.
+void Relay::Impl::update_child(Peer& peer) {
+  const auto at = std::ranges::lower_bound(children_, peer.id, {}, &Peer::id);
+  const bool is_known = at != children_.end() && *at == &peer;
+  if (is_known == !peer.feed.subscriptions().empty()) return;
+  if (is_known) {
+    children_.erase(at);
+  } else {
+    children_.insert(at, &peer);
+  }
 }
 
 void Relay::Impl::update_fan(Peer& child, TrackState& track) {
@@ -232,7 +242,7 @@ void Relay::Impl::update_fan(Peer& child, TrackState& track) {
 }
 
 void Relay::Impl::drop_children(TrackState& track, RefuseReason reason) {
-  for (auto& [id, peer] : peers_) {
+  for (Peer* peer : std::vector<Peer*>{children_}) {
     ChildSubscription* subscription = peer->feed.find(track);
     if (subscription == nullptr) continue;
     const StripeMask stripes = subscription->all();

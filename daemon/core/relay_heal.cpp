@@ -59,7 +59,7 @@ void Relay::Impl::fetch_from_standby(TrackState& track, UpLink& link, Now now) {
     const auto fetch = fetches.find(link_ptr.get());
     if (fetch == fetches.end() || fetch->second.ranges.empty()) continue;
     link_ptr->fetched_until = now.mono + kFetchedAccepted;
-    wake_at(link_ptr->fetched_until);
+    wake_at(Duty::links, link_ptr->fetched_until);
     send(*link_ptr->peer, std::move(fetch->second));
   }
 }
@@ -104,6 +104,22 @@ bool Relay::Impl::is_hopeless(const StripeState& state, const UpLink& link, Stri
   return (link.gap & bit) != 0 && now.mono >= state.gap_since + kGapPatience;
 }
 
+/// When time alone may make it so.
+void Relay::Impl::look_when_hopeless(const StripeState& state, const UpLink& link,
+                                     StripeIndex stripe, Now now) {
+  const auto look_at = [&](TimePoint at) {
+    if (now.mono < at) wake_at(Duty::links, at);
+  };
+  look_at(deaf_until_);
+  if ((link.gap & to_mask(stripe)) != 0) look_at(state.gap_since + kGapPatience);
+  if ((link.sent & ~link.confirmed & to_mask(stripe)) != 0) {
+    look_at(link.subscribed_at + kConfirmPatience);
+  }
+  if (link.peer->connecting) look_at(link.peer->connecting_since + kDialPatience);
+  // What is given up is missed no more, and nobody tells.
+  if (state.mending) look_at(now.mono + limits_.head_interval);
+}
+
 /// Gives every stripe whose parent is lost to its standby. Nobody is asked; the orchestrator hears
 /// of it when it is done.
 void Relay::Impl::heal(TrackState& track, Now now) {
@@ -120,12 +136,12 @@ void Relay::Impl::heal(TrackState& track, Now now) {
     UpLink& parent = **wanted;
     const StripeState& state = track.stripes[i];
     if (state.mending) note_whole(track, stripe, now);
-    if ((parent.gap & to_mask(stripe)) != 0) wake_at(state.gap_since + kGapPatience);
-    if ((parent.sent & ~parent.confirmed & to_mask(stripe)) != 0) {
-      wake_at(parent.subscribed_at + kConfirmPatience);
+    if (!is_hopeless(state, parent, stripe, now)) {
+      look_when_hopeless(state, parent, stripe, now);
+      continue;
     }
-    if (parent.peer->connecting) wake_at(parent.peer->connecting_since + kDialPatience);
-    if (!is_hopeless(state, parent, stripe, now)) continue;
+    // Nothing tells when a standby is ready.
+    wake_at(Duty::links, now.mono + limits_.head_interval);
     UpLink* standby = standby_of(track, stripe, &parent, now.mono);
     if (standby == nullptr) standby = adopt_gateway(track, stripe, parent, now);
     if (standby != nullptr) promote(track, stripe, parent, *standby, now);
@@ -143,7 +159,7 @@ UpLink* Relay::Impl::adopt_gateway(TrackState& track, StripeIndex stripe, const 
       since + kOrphanPatience +
       rescue_turn(self_, ObjectId{stripe.value()}, rescue.audience, rescue.share_permille);
   if (now.mono < turn) {
-    wake_at(turn);
+    wake_at(Duty::links, turn);
     return nullptr;
   }
   UpLink* gateway = gateway_link(*track.stream, track, now);

@@ -5,6 +5,8 @@
 #include "daemon/core/relay_state.hpp"
 #include "daemon/core/slice_cache.hpp"
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -86,10 +88,38 @@ class Relay::Impl {
   void push(Action action) { actions_.push_back(std::move(action)); }
   void send(const Peer& peer, PeerMessage message) { push(Send{peer.id, std::move(message)}); }
   void tell_progress(TrackState& track);
-  /// on_timeout() must come no later than `at`.
-  void wake_at(TimePoint at) noexcept;
+  /// What a timer does; each only when it is due, because timers are many and work is seldom.
+  enum class Duty : std::uint8_t {
+    parents,   ///< who is silent, suspicious, leaving
+    links,     ///< what an input changes too: promotions, subscriptions, who starves, held requests
+    playout,   ///< objects that are given up
+    repair,    ///< missing slices
+    children,  ///< heads, ages, allocations that run out
+    cache,     ///< slices that are too old
+    idle,      ///< peers, tracks and streams that nobody needs any more
+  };
+  static constexpr std::size_t kDuties = 7;
+  static constexpr TimePoint kNever = TimePoint::max();
+  /// The duty is seen to no later than `at`.
+  void wake_at(Duty duty, TimePoint at) noexcept {
+    TimePoint& due = dues_[static_cast<std::size_t>(duty)];
+    due = std::min(due, at);
+  }
+  /// Work that falls due this soon is done by one timer.
+  static constexpr Duration kTogether = 5ms;
+  /// Slices that are to leave within so long go together.
+  static constexpr Duration kEvictTogether = 250ms;
+  /// True once when it is due: whoever sees to it says when it is due again.
+  bool take_due(Duty duty, Now now, Duration early = Duration::zero()) noexcept {
+    TimePoint& due = dues_[static_cast<std::size_t>(duty)];
+    if (due == kNever || now.mono + early < due) return false;
+    due = kNever;
+    return true;
+  }
+  [[nodiscard]] TimePoint next_due() const noexcept { return std::ranges::min(dues_); }
   void flush_receipts();
   void keep_house(Now now);
+  void drop_idle(Now now);
   void drop_idle_tracks(StreamState& stream);
   void drop_idle_peers(Now now);
   [[nodiscard]] bool is_used(const Peer& peer) const;
@@ -145,11 +175,11 @@ class Relay::Impl {
   bool admit_rescue(Peer& from, TrackState& track, const CachedSlice& slice, Now now);
   void on_receipt(Peer& from, const PeerReceipt& message, Now now);
   void end_service(Peer& child, ChildSubscription& subscription, StripeMask stripes);
+  void update_child(Peer& peer);
   void update_fan(Peer& child, TrackState& track);
   void drop_children(TrackState& track, RefuseReason reason);
   void drop_child(Peer& child);
   void count_dropped(Peer& child);
-  [[nodiscard]] std::size_t child_count() const;
   [[nodiscard]] bool carries(const StreamState& stream, TrackId track, StripeMask stripes) const;
 
   // --- relay_serving.cpp
@@ -182,6 +212,13 @@ class Relay::Impl {
   [[nodiscard]] StripeMask starving_stripes(const TrackState& track, Now now);
 
   // --- relay_parents.cpp
+  struct Parent {
+    Peer* peer = nullptr;
+    StripeMask sent = 0;
+    StripeMask standby = 0;
+    StripeMask confirmed = 0;
+  };
+  void list_parents(std::vector<Parent>& parents);
   void watch_parents(Now now);
   void watch_beat(Peer& peer, Now now);
   void take_stripe_head(TrackState& track, UpLink& link, const StripeHead& head, Now now);
@@ -204,6 +241,8 @@ class Relay::Impl {
   void suspect(Peer& peer, Now now);
   void fetch_from_standby(TrackState& track, UpLink& link, Now now);
   void heal(TrackState& track, Now now);
+  void look_when_hopeless(const StripeState& state, const UpLink& link, StripeIndex stripe,
+                          Now now);
   UpLink* adopt_gateway(TrackState& track, StripeIndex stripe, const UpLink& parent, Now now);
   void promote(TrackState& track, StripeIndex stripe, UpLink& from, UpLink& to, Now now);
   [[nodiscard]] UpLink* standby_of(TrackState& track, StripeIndex stripe, const UpLink* besides,
@@ -255,6 +294,7 @@ class Relay::Impl {
   SliceCache cache_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
   std::unordered_map<NodeId, Peer*> peer_index_;  // for the media path; never iterated
+  std::vector<Peer*> children_;                   ///< those with a subscription, by id
   std::map<StreamId, std::unique_ptr<StreamState>> streams_;
   std::map<wire::StreamTag, StreamState*> tags_;
   std::vector<HeldSubscribe> held_;
@@ -265,7 +305,8 @@ class Relay::Impl {
     NodeId parent;
     LossReason reason;
   };
-  std::vector<Loss> losses_;  ///< of this input: told when it is known who took over
+  std::vector<Parent> parents_;  ///< what watch_parents() looks at: its room is kept
+  std::vector<Loss> losses_;     ///< of this input: told when it is known who took over
   std::map<std::uint64_t, OriginRequest> origin_requests_;
   std::uint64_t next_request_ = 1;
   std::uint64_t duplicates_lately_ = 0;  ///< bytes, halved every 10 s
@@ -273,7 +314,12 @@ class Relay::Impl {
   TimePoint duplicates_aged_at_{};
   TimePoint deaf_until_{};  ///< our own timers were late: what parents sent is still unread
   std::deque<Action> actions_;
-  std::optional<TimePoint> deadline_;
+  std::array<TimePoint, kDuties> dues_ = [] {
+    std::array<TimePoint, kDuties> never{};
+    never.fill(kNever);
+    return never;
+  }();
+  TimePoint rests_until_{};  ///< timers never fire faster than kTimerFloor
   std::uint64_t next_session_ = 1;
   std::uint64_t next_arrival_ = 1;
   bool draining_ = false;

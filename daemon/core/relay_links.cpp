@@ -60,7 +60,8 @@ void Relay::Impl::on_assignment(const Assignment& assignment, Now now) {
   reconcile(now);
   retry_held(now);
   flush_receipts();
-  wake_at(now.mono + limits_.head_interval);
+  wake_at(Duty::repair, now.mono + limits_.head_interval);
+  wake_at(Duty::idle, now.mono + limits_.head_interval);
 }
 
 void Relay::Impl::set_links(StreamState& stream, const Assignment& assignment, Now now) {
@@ -109,19 +110,21 @@ void Relay::Impl::reconcile(Now now) {
     for (auto& [track_id, track] : stream->tracks) reconcile_track(*stream, *track, now);
   }
   flush_losses();
+  if (dirty_) wake_at(Duty::links, now.mono);
 }
 
 void Relay::Impl::reconcile_track(StreamState& stream, TrackState& track, Now now) {
   heal(track, now);
   for (const auto& link : track.links) {
+    if (link->rescue_until <= now.mono) link->wanted_rescue = 0;
     drop_surplus(stream, track, *link, now);
-    if (link->wanted_rescue != 0 && link->rescue_until <= now.mono) link->wanted_rescue = 0;
-    if (link->fetched_until > now.mono) wake_at(link->fetched_until);
+    if (link->wanted_rescue != 0) wake_at(Duty::links, link->rescue_until);
+    if (link->fetched_until > now.mono) wake_at(Duty::links, link->fetched_until);
     if (link->retired == 0) continue;
     if (link->retired_until <= now.mono) {
       link->retired = 0;
     } else {
-      wake_at(link->retired_until);
+      wake_at(Duty::links, link->retired_until);
     }
   }
   std::erase_if(track.links, [&](const auto& link) { return link->idle(now.mono); });
@@ -129,6 +132,8 @@ void Relay::Impl::reconcile_track(StreamState& stream, TrackState& track, Now no
     const StripeMask all = link->wanted | link->wanted_standby | link->wanted_rescue;
     if (all != 0 && !link->peer->up()) connect(*link->peer, now);
     subscribe_missing(stream, track, *link, now);
+    if (link->confirmed == 0) continue;
+    wake_at(Duty::parents, std::max(now.mono, link->peer->cadence.suspect_at()));
   }
   update_orphans(stream, track, now);
 }
@@ -137,18 +142,21 @@ void Relay::Impl::subscribe_missing(StreamState& stream, TrackState& track, UpLi
   const Peer& peer = *link.peer;
   if (!peer.up() || peer.leaves_at || draining_ || now.mono < peer.blocked_until) return;
   if ((link.wanted | link.wanted_standby | link.wanted_rescue) == 0) return;
-  if (now.mono < link.retry_at) return wake_at(link.retry_at);
+  if (now.mono < link.retry_at) return wake_at(Duty::links, link.retry_at);
   const wire::AllocationBlob* blob =
       issuer_.allocation_for(peer.id, stream.descriptor.handles, now.wall, grace_.at(now.mono));
-  const auto allocation = blob == nullptr ? Result<wire::Allocation>{wire::Allocation{}}
-                                          : wire::parse_allocation(*blob);
-  if (blob == nullptr || !allocation) return wake_at(now.mono + kAllocationRetry);
+  if (blob == nullptr) return wake_at(Duty::links, now.mono + kAllocationRetry);
   const bool renewed = link.allocation != *blob;
-  link.allocation = *blob;
-  link.handle = allocation->stream_handle;
+  if (renewed) {
+    const auto allocation = wire::parse_allocation(*blob);
+    if (!allocation) return wake_at(Duty::links, now.mono + kAllocationRetry);
+    link.allocation = *blob;
+    link.handle = allocation->stream_handle;
+    link.covered = allocation->stripe_mask;
+  }
 
   // The parent refuses stripes that the allocation does not cover: these wait for the next one.
-  const StripeMask covered = allocation->stripe_mask;
+  const StripeMask covered = link.covered;
   const StripeMask missing = link.wanted & (renewed ? ~StripeMask{0} : ~link.sent) & covered;
   if (missing != 0) send_subscribe(stream, track, link, missing, SubscribeMode::active, now);
   // One that still sends becomes a standby when it was told to stop.
@@ -206,7 +214,7 @@ void Relay::Impl::send_subscribe(StreamState& stream, TrackState& track, UpLink&
   }
   link.retired &= ~stripes;
   if (link.peer->cadence.last_beat() < now.mono) link.peer->cadence.restart(now.mono);
-  wake_at(now.mono + limits_.parent_silence_max);
+  wake_at(Duty::parents, now.mono + limits_.parent_silence_max);
   send(*link.peer, std::move(message));
 }
 
@@ -228,7 +236,7 @@ StripeMask Relay::Impl::owed(TrackState& track, StripeMask surplus, Now now) {
       continue;
     }
     owed |= bit;
-    wake_at(now.mono + kHandoverLook);
+    wake_at(Duty::links, now.mono + kHandoverLook);
   }
   return owed;
 }
@@ -245,7 +253,7 @@ void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& l
     const StripeMask unconfirmed = taken_over & other->sent & ~other->confirmed;
     if (unconfirmed == 0 || now.mono >= other->subscribed_at + kBreakAfter) continue;
     keep |= unconfirmed;
-    wake_at(other->subscribed_at + kBreakAfter);
+    wake_at(Duty::links, other->subscribed_at + kBreakAfter);
   }
   if (link.peer->up() && !link.peer->suspected) keep |= owed(track, surplus, now);
   const StripeMask standby =
@@ -259,7 +267,7 @@ void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& l
   link.confirmed_standby &= ~drop;
   link.retired |= drop;
   link.retired_until = now.mono + kRetiredGrace;
-  wake_at(link.retired_until);
+  wake_at(Duty::links, link.retired_until);
   StripeMask left = 0;
   for_each_link(*link.peer, [&](const StreamState&, const TrackState&, const UpLink& other) {
     left |= other.sent;
@@ -277,7 +285,7 @@ void Relay::Impl::update_orphans(const StreamState& stream, TrackState& track, N
       stripe.orphaned_since.reset();
     } else if (!stripe.orphaned_since) {
       stripe.orphaned_since = now.mono;
-      wake_at(now.mono + kGapAfter);
+      wake_at(Duty::links, now.mono + kGapAfter);
     }
   }
   tell_starving(track, now);
@@ -291,7 +299,7 @@ StripeMask Relay::Impl::starving_stripes(const TrackState& track, Now now) {
     if (now.mono >= *since + kGapAfter) {
       starving |= StripeMask{1} << i;
     } else {
-      wake_at(*since + kGapAfter);
+      wake_at(Duty::links, *since + kGapAfter);
     }
   }
   for (const auto& link : track.links) {
@@ -307,7 +315,7 @@ void Relay::Impl::tell_starving(TrackState& track, Now now) {
   const StripeMask starving = starving_stripes(track, now);
   const StripeMask changed = starving ^ std::exchange(track.starving, starving);
   if (changed == 0) return;
-  for (auto& [id, peer] : peers_) {
+  for (Peer* peer : children_) {
     const ChildSubscription* subscription = peer->feed.find(track);
     if (subscription == nullptr || (subscription->active & changed) == 0) continue;
     send(*peer,

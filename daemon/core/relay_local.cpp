@@ -35,7 +35,7 @@ void Relay::Impl::on_local_demand(const StreamId& id, std::vector<TrackId> track
     }
     update_store(*stream, *track, now);
   }
-  wake_at(now.mono + limits_.head_interval);
+  wake_at(Duty::idle, now.mono + limits_.head_interval);
 }
 
 void Relay::Impl::update_store(StreamState& stream, TrackState& track, Now now) {
@@ -63,7 +63,9 @@ void Relay::Impl::update_store(StreamState& stream, TrackState& track, Now now) 
 void Relay::Impl::update_playout(TrackState& track, Now now) {
   if (!track.playout) return;
   track.playout->update(*track.store, now);
-  if (const auto due = track.playout->next_timeout()) wake_at(now.mono + (*due - now.wall));
+  if (const auto due = track.playout->next_timeout()) {
+    wake_at(Duty::playout, now.mono + (*due - now.wall));
+  }
 }
 
 void Relay::Impl::on_publish_started(const StreamDescriptor& descriptor, Now now) {
@@ -83,6 +85,7 @@ void Relay::Impl::on_publish_started(const StreamDescriptor& descriptor, Now now
   for (auto& [track_id, track] : stream->tracks) update_store(*stream, *track, now);
   reconcile(now);
   retry_held(now);
+  wake_at(Duty::idle, now.mono + limits_.head_interval);
 }
 
 void Relay::Impl::on_published(media::SignedSlice published, Now now) {
@@ -114,7 +117,8 @@ void Relay::Impl::on_publish_stopped(const StreamId& id, Now now) {
   stream->publishing = false;
   for (auto& [track_id, track] : stream->tracks) update_store(*stream, *track, now);
   reconcile(now);
-  wake_at(now.mono + limits_.head_interval);
+  wake_at(Duty::repair, now.mono + limits_.head_interval);
+  wake_at(Duty::idle, now.mono + limits_.head_interval);
 }
 
 }  // namespace tayga::relay

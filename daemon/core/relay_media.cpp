@@ -264,7 +264,10 @@ SlicePtr Relay::Impl::insert_slice(TrackState& track, media::SliceHeader header,
   }
   if (track.store) track.store->on_header(slice->header, now, late_rule(track));
   add_frame(track, slice, 0, std::move(frame), now);
-  wake_at(now.mono + limits_.head_interval);
+  if (!track.repair_at) wake_at(Duty::repair, now.mono + limits_.head_interval);
+  // A new version of what is sticky may let go of an old one.
+  const bool may_unstick = is_sticky_kind(slice->header.kind);
+  wake_at(Duty::cache, now.mono + (may_unstick ? kEvictTogether : limits_.cache_age));
   return slice;
 }
 
@@ -311,10 +314,17 @@ void Relay::Impl::evict(Now now) {
   cache_.evict(now.mono, [this](const CachedSlice& slice) {
     TrackState* track = find_track(slice.header.stream, slice.header.track);
     if (track == nullptr || !track->store) return;
-    auto tail = ObjectStore::Tail::whole;
-    const auto last = slice.retired ? std::nullopt : track->window.last_seq_of(slice.header.object);
-    if (last && !track->window.is_gapless(*last, kTailSpan)) tail = ObjectStore::Tail::open;
-    track->store->drop(slice.header.epoch, slice.header.object, tail);
+    const auto tail_of = [&] {
+      const auto last =
+          slice.retired ? std::nullopt : track->window.last_seq_of(slice.header.object);
+      const bool is_open = last && !track->window.is_gapless(*last, kTailSpan);
+      return is_open ? ObjectStore::Tail::open : ObjectStore::Tail::whole;
+    };
+    // The object leaves with its first slice; only of an incomplete one the tail matters.
+    const ObjectInfo* object = track->store->peek(slice.header.epoch, slice.header.object);
+    if (object == nullptr) return;
+    track->store->drop(slice.header.epoch, slice.header.object,
+                       object->complete() ? ObjectStore::Tail::whole : tail_of());
     tell_progress(*track);
   });
 }

@@ -24,10 +24,10 @@ constexpr Duration kLoopAvoided = 2s;
 void Relay::Impl::connect(Peer& peer, Now now) {
   if (peer.up() || peer.connecting || draining_) return;
   const TimePoint at = std::max(peer.retry_at, peer.blocked_until);
-  if (now.mono < at) return wake_at(at);
+  if (now.mono < at) return wake_at(Duty::links, at);
   peer.connecting = true;
   peer.connecting_since = now.mono;
-  wake_at(now.mono + kConnectWatchdog);
+  wake_at(Duty::parents, now.mono + kConnectWatchdog);
   push(Connect{peer.id});
 }
 
@@ -49,7 +49,7 @@ void Relay::Impl::on_peer_up(const NodeId& node, Now now) {
   peer.last_pull = peer.idle_since = now.mono;
   dirty_ = false;
   reconcile(now);
-  wake_at(now.mono + limits_.head_interval);
+  wake_at(Duty::idle, now.mono + limits_.head_interval);
 }
 
 void Relay::Impl::on_connect_failed(const NodeId& node, Now now) {
@@ -60,7 +60,7 @@ void Relay::Impl::on_connect_failed(const NodeId& node, Now now) {
   back_off(*peer, now);
   lose_all(*peer, LossReason::connect_failed);
   reconcile(now);
-  wake_at(peer->retry_at);
+  wake_at(Duty::links, peer->retry_at);
 }
 
 void Relay::Impl::on_peer_down(const NodeId& node, LossReason reason, Now now) {
@@ -165,47 +165,62 @@ void Relay::Impl::disconnect(Peer& peer, std::string why, LossReason reason, Now
   take_down(peer, reason, now);
 }
 
-void Relay::Impl::watch_parents(Now now) {
-  for (auto& [id, peer] : peers_) {
-    if (peer->connecting && now.mono >= peer->connecting_since + kConnectWatchdog) {
-      peer->connecting = false;
-      dirty_ = true;
+/// The peers that are to feed us, each with what it was asked for over all tracks, by id.
+void Relay::Impl::list_parents(std::vector<Parent>& parents) {
+  parents.clear();
+  for (auto& [stream_id, stream] : streams_) {
+    for (auto& [track_id, track] : stream->tracks) {
+      for (const auto& link : track->links) {
+        auto parent = std::ranges::find(parents, link->peer, &Parent::peer);
+        if (parent == parents.end()) parent = parents.insert(parent, Parent{link->peer, 0, 0, 0});
+        parent->sent |= link->sent;
+        parent->standby |= link->sent_standby;
+        parent->confirmed |= link->confirmed;
+      }
     }
-    if (!peer->up()) continue;
-    StripeMask sent = 0;
-    StripeMask standby = 0;
-    StripeMask confirmed = 0;
-    for_each_link(*peer, [&](const StreamState&, const TrackState&, const UpLink& link) {
-      sent |= link.sent;
-      standby |= link.sent_standby;
-      confirmed |= link.confirmed;
-    });
-    if ((sent | standby) == 0) continue;
+  }
+  std::ranges::sort(parents, {},
+                    [](const Parent& parent) -> const NodeId& { return parent.peer->id; });
+}
+
+void Relay::Impl::watch_parents(Now now) {
+  list_parents(parents_);
+  for (const Parent& parent : parents_) {
+    Peer& peer = *parent.peer;
+    if (peer.connecting && now.mono >= peer.connecting_since + kConnectWatchdog) {
+      peer.connecting = false;
+      dirty_ = true;
+    } else if (peer.connecting) {
+      wake_at(Duty::parents, peer.connecting_since + kConnectWatchdog);
+    }
+    if (!peer.up() || (parent.sent | parent.standby) == 0) continue;
     // Before it confirms it may hold the request as long as we would.
     const Duration patience =
-        limits_.parent_silence_max + (confirmed == 0 ? limits_.pending_subscribe_max : 0s);
-    const TimePoint silent_at = peer->cadence.last_beat() + patience;
+        limits_.parent_silence_max + (parent.confirmed == 0 ? limits_.pending_subscribe_max : 0s);
+    const TimePoint silent_at = peer.cadence.last_beat() + patience;
     if (now.mono < deaf_until_) {
-      wake_at(deaf_until_);
+      wake_at(Duty::parents, deaf_until_);
     } else if (now.mono > silent_at) {
-      disconnect(*peer, "silent", LossReason::silent, now);
-    } else if (peer->leaves_at && now.mono >= *peer->leaves_at) {
-      disconnect(*peer, "its grace is over", LossReason::go_away, now);
+      disconnect(peer, "silent", LossReason::silent, now);
+    } else if (peer.leaves_at && now.mono >= *peer.leaves_at) {
+      disconnect(peer, "its grace is over", LossReason::go_away, now);
     } else {
-      wake_at(silent_at + 1us);
-      if (peer->leaves_at) wake_at(*peer->leaves_at);
-      if (confirmed != 0) watch_beat(*peer, now);
+      wake_at(Duty::parents, silent_at + 1us);
+      if (peer.leaves_at) wake_at(Duty::parents, *peer.leaves_at);
+      if (parent.confirmed != 0) watch_beat(peer, now);
     }
   }
 }
 
 void Relay::Impl::watch_beat(Peer& peer, Now now) {
   if (!peer.suspected) {
-    if (now.mono < peer.cadence.suspect_at()) return wake_at(peer.cadence.suspect_at());
+    if (now.mono < peer.cadence.suspect_at())
+      return wake_at(Duty::parents, peer.cadence.suspect_at());
     suspect(peer, now);
   }
   if (peer.condemned) return;
-  if (now.mono < peer.cadence.condemn_at()) return wake_at(peer.cadence.condemn_at());
+  if (now.mono < peer.cadence.condemn_at())
+    return wake_at(Duty::parents, peer.cadence.condemn_at());
   peer.condemned = true;
   peer.last_loss = LossReason::silent;
   lose_all(peer, LossReason::silent);
@@ -215,6 +230,7 @@ void Relay::Impl::watch_beat(Peer& peer, Now now) {
 /// Any frame of it is a beat.
 void Relay::Impl::heard(Peer& peer, Now now) {
   peer.cadence.on_beat(now.mono);
+  wake_at(Duty::parents, peer.cadence.suspect_at());
   if (!peer.suspected) return;
   if (!peer.condemned) ++counters.false_suspicions;
   // Its next loss is news again.
@@ -312,7 +328,7 @@ void Relay::Impl::on_upstream_gap(Peer& from, const UpstreamGap& message, Now no
 void Relay::Impl::on_go_away(Peer& from, const GoAway& message, Now now) {
   const Duration grace = std::clamp<Duration>(message.grace, Duration::zero(), kGoAwayGraceMax);
   from.leaves_at = now.mono + grace;
-  wake_at(*from.leaves_at);
+  wake_at(Duty::parents, *from.leaves_at);
   // The standby takes over during the grace; what was received is acknowledged while it can hear.
   from.last_loss = LossReason::go_away;
   lose_all(from, LossReason::go_away);

@@ -66,8 +66,13 @@ void Relay::Impl::repair_tracks(Now now) {
     if (stream->publishing) continue;
     for (auto& [track_id, track] : stream->tracks) {
       if (track->links.empty() || !track->epoch) continue;
-      if (!track->repair_at || *track->repair_at <= now.mono) repair_track(*stream, *track, now);
-      wake_at(*track->repair_at);
+      // One timer looks at all tracks of which nothing is missing.
+      const Duration early =
+          track->repair_plan.next_timeout() ? Duration::zero() : Duration{kRepairTick / 2};
+      if (!track->repair_at || *track->repair_at <= now.mono + early) {
+        repair_track(*stream, *track, now);
+      }
+      wake_at(Duty::repair, *track->repair_at);
     }
   }
 }
@@ -306,7 +311,7 @@ void Relay::Impl::on_dropped(Peer& from, const Dropped& message, Now now) {
 void Relay::Impl::look_soon(TrackState& track, Now now) {
   const TimePoint at = now.mono + kLookSoon;
   if (!track.repair_at || at < *track.repair_at) track.repair_at = at;
-  wake_at(*track.repair_at);
+  wake_at(Duty::repair, *track.repair_at);
 }
 
 }  // namespace tayga::relay

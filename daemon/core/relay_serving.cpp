@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <utility>
 
 namespace tayga::relay {
 namespace {
 
 constexpr std::size_t kDroppedRangesMax = 64;
-/// Heads that fall due this soon go out together: one wake-up serves many children.
-constexpr Duration kHeadSlack = 5ms;
 
 }  // namespace
 
@@ -26,8 +25,8 @@ void Relay::Impl::on_control(Control control, Now now) {
 void Relay::Impl::on_serving(Serving serving, Duration grace, Now now) {
   serving_ = serving == Serving::open;
   if (serving_) return;
-  for (auto& [id, peer] : peers_) {
-    if (!peer->up() || peer->feed.subscriptions().empty()) continue;
+  for (Peer* peer : std::vector<Peer*>{children_}) {
+    if (!peer->up()) continue;
     StripeMask feeds_us = 0;
     for_each_link(*peer, [&](const StreamState&, const TrackState&, const UpLink& link) {
       feeds_us |= link.wanted | link.wanted_standby | link.sent;
@@ -38,7 +37,7 @@ void Relay::Impl::on_serving(Serving serving, Duration grace, Now now) {
       end_all_service(*peer, RefuseReason::draining);
     }
   }
-  wake_at(now.mono + limits_.head_interval);
+  wake_at(Duty::children, now.mono + limits_.head_interval);
 }
 
 void Relay::Impl::end_all_service(Peer& child, RefuseReason reason) {
@@ -56,12 +55,10 @@ void Relay::Impl::end_all_service(Peer& child, RefuseReason reason) {
 /// Who only stands by gives way to a child that wants media now. False: nobody does.
 bool Relay::Impl::make_room(SubscribeMode mode) {
   if (mode == SubscribeMode::standby) return false;
-  for (auto& [id, peer] : peers_) {
+  for (Peer* peer : children_) {
     const auto& subscriptions = peer->feed.subscriptions();
-    const bool stands_by =
-        !subscriptions.empty() && std::ranges::all_of(subscriptions, [](const auto& subscription) {
-          return subscription->active == 0;
-        });
+    const bool stands_by = std::ranges::all_of(
+        subscriptions, [](const auto& subscription) { return subscription->active == 0; });
     if (!stands_by) continue;
     end_all_service(*peer, RefuseReason::no_capacity);
     return true;
@@ -72,6 +69,7 @@ bool Relay::Impl::make_room(SubscribeMode mode) {
 /// Tells a child what its full queue lost: it need not wait to find out.
 void Relay::Impl::tell_drops(Peer& child, Now now) {
   for (const auto& subscription : child.feed.subscriptions()) {
+    if (subscription->dropped_slices.empty()) continue;
     const std::vector<SliceSeq> lost = child.feed.take_dropped(*subscription);
     const TrackState& track = *subscription->track;
     if (lost.empty() || !track.epoch) continue;
@@ -86,10 +84,11 @@ void Relay::Impl::tell_drops(Peer& child, Now now) {
 }
 
 void Relay::Impl::serve_children(Now now) {
-  for (auto& [id, peer] : peers_) {
-    if (peer->feed.subscriptions().empty()) continue;
+  for (std::size_t i = 0; i < children_.size();) {
+    Peer* const peer = children_[i];
     expire_allocations(*peer, now);
-    if (peer->feed.subscriptions().empty()) continue;
+    if (peer->feed.subscriptions().empty()) continue;  // it left its place to the next one
+    ++i;
     peer->feed.enforce(now.mono);
     count_dropped(*peer);
     tell_drops(*peer, now);
@@ -97,8 +96,8 @@ void Relay::Impl::serve_children(Now now) {
     const bool active = std::ranges::any_of(
         subscriptions, [](const auto& subscription) { return subscription->active != 0; });
     const Duration interval = active ? limits_.head_interval : limits_.standby_interval;
-    if (now.mono + kHeadSlack >= peer->last_pull + interval) send_head(*peer, now);
-    wake_at(peer->last_pull + interval);
+    if (now.mono + kTogether >= peer->last_pull + interval) send_head(*peer, now);
+    wake_at(Duty::children, peer->last_pull + interval);
   }
 }
 
@@ -106,13 +105,20 @@ void Relay::Impl::expire_allocations(Peer& child, Now now) {
   const std::int64_t over_ms = to_unix_ms(now.wall - grace_.at(now.mono));
   for (std::size_t s = child.feed.subscriptions().size(); s > 0; --s) {
     ChildSubscription& subscription = *child.feed.subscriptions()[s - 1];
+    if (subscription.service_checked_ms >= over_ms) continue;
     StripeMask over = 0;
+    std::int64_t next_ms = std::numeric_limits<std::int64_t>::max();
     for (std::size_t i = 0; i < subscription.stripes.size(); ++i) {
       const StripeMask bit = StripeMask{1} << i;
-      if ((subscription.all() & bit) != 0 && subscription.stripes[i].service_until_ms < over_ms) {
+      if ((subscription.all() & bit) == 0) continue;
+      const std::int64_t until_ms = subscription.stripes[i].service_until_ms;
+      if (until_ms < over_ms) {
         over |= bit;
+      } else {
+        next_ms = std::min(next_ms, until_ms);
       }
     }
+    subscription.service_checked_ms = next_ms;
     if (over == 0) continue;
     const TrackState& track = *subscription.track;
     send(child, SubscribeRefused{track.stream->descriptor.id, track.id, over,

@@ -85,6 +85,7 @@ struct UpLink {
   TimePoint retry_at{};               ///< after a refusal
   wire::AllocationBlob allocation{};  ///< last presented
   StreamHandle handle;                ///< in it
+  StripeMask covered = 0;             ///< by it
 
   [[nodiscard]] StripeMask accepted(TimePoint now) const noexcept {
     if (now < fetched_until) return ~StripeMask{0};

@@ -56,10 +56,9 @@ std::vector<StripeStatus> Relay::Impl::stripes() const {
 
 std::vector<ChildStatus> Relay::Impl::children(TimePoint now) const {
   std::vector<ChildStatus> all;
-  for (const auto& [id, peer] : peers_) {
-    if (peer->feed.subscriptions().empty()) continue;
+  for (const Peer* peer : children_) {
     ChildStatus& status = all.emplace_back();
-    status.child = id;
+    status.child = peer->id;
     status.queued_bytes = peer->feed.queued_bytes();
     status.queued_age = peer->feed.queued_age(now);
     status.sent_bytes = peer->feed.sent_bytes();
