@@ -8,6 +8,7 @@ namespace {
 constexpr Duration kBurst = 5ms;          ///< frames this close are one beat
 constexpr Duration kIntervalMax = 250ms;  ///< a longer silence says nothing about the next one
 constexpr int kHoldFading = 512;          ///< beats: some ten seconds
+constexpr Duration kHoldMax = 180ms;      ///< a suspicion costs a fetch: better than a glitch
 constexpr Duration kBeatMin = 30ms;       ///< a busy parent may fall back to its heads at any time
 
 }  // namespace
@@ -29,17 +30,21 @@ void Cadence::on_beat(TimePoint now) noexcept {
   const Duration sample = std::min(since, kIntervalMax);
   const Duration deviation = sample > interval_ ? sample - interval_ : interval_ - sample;
   // Who was held up once is held up again: learned at once, forgotten in seconds.
-  hold_ = sample > patience() ? sample * 5 / 4 : hold_ - hold_ / kHoldFading;
+  hold_ = sample > patience(hold_) ? sample * 5 / 4 : hold_ - hold_ / kHoldFading;
   jitter_ += (deviation - jitter_) / 4;
   interval_ += (sample - interval_) / 8;
 }
 
-Duration Cadence::patience() const noexcept {
-  return std::max({floor_, interval_ * 5 / 2 + jitter_ * 4, hold_});
+Duration Cadence::patience(Duration hold) const noexcept {
+  return std::max({floor_, interval_ * 5 / 2 + jitter_ * 4, hold});
+}
+
+TimePoint Cadence::suspect_at() const noexcept {
+  return last_ + patience(std::min(hold_, kHoldMax));
 }
 
 TimePoint Cadence::condemn_at() const noexcept {
-  return last_ + patience() + std::max(interval_, kBeatMin);
+  return last_ + std::max(patience(hold_) + std::max(interval_, kBeatMin), kCondemnMin);
 }
 
 }  // namespace tayga::relay

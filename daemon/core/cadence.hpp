@@ -6,13 +6,16 @@ namespace tayga::relay {
 
 /// A live parent is its own clock: it gives a beat at least every 50 ms, a chunk or a head.
 inline constexpr Duration kSuspicionMin = 60ms;
+/// Three of the slowest beats. On most paths a lost packet was sent again by then: what was only
+/// lost costs a fetch and no change of parents.
+inline constexpr Duration kCondemnMin = 150ms;
 
 /// Learns how often a parent beats, and says when its silence is suspicious.
 ///
 /// Suspicion after max(60 ms, 2.5 x the observed interval + 4 x its jitter), the parent is given up
-/// when the next beat is missing as well: three in all. Frames that arrive together are one beat.
-/// Pure. Source: the smoothing is that of RFC 6298, but a
-/// silence that was survived is remembered for seconds.
+/// when the next beat is missing as well, and not before kCondemnMin. Frames that arrive together
+/// are one beat. Pure. Source: the smoothing is that of RFC 6298, but a silence that was survived
+/// is remembered for seconds: wholly before a parent is given up, in part before it is suspected.
 class Cadence {
  public:
   /// `floor` = no silence is suspicious before it.
@@ -27,11 +30,11 @@ class Cadence {
   [[nodiscard]] TimePoint last_beat() const noexcept { return last_; }
   [[nodiscard]] Duration interval() const noexcept { return interval_; }
   [[nodiscard]] Duration jitter() const noexcept { return jitter_; }
-  [[nodiscard]] TimePoint suspect_at() const noexcept { return last_ + patience(); }
+  [[nodiscard]] TimePoint suspect_at() const noexcept;
   [[nodiscard]] TimePoint condemn_at() const noexcept;
 
  private:
-  [[nodiscard]] Duration patience() const noexcept;
+  [[nodiscard]] Duration patience(Duration hold) const noexcept;
 
   Duration floor_;
   TimePoint last_{};

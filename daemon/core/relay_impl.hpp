@@ -225,6 +225,7 @@ class Relay::Impl {
   void heard(Peer& peer, Now now);
   void connect(Peer& peer, Now now);
   void back_off(Peer& peer, Now now);
+  static void forgive(Peer& peer, Now now);
   void lose(TrackState& track, UpLink& link, StripeMask stripes, LossReason reason);
   void lose_all(const Peer& peer, LossReason reason);
   void take_down(Peer& peer, LossReason reason, Now now);

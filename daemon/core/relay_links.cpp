@@ -65,8 +65,10 @@ void Relay::Impl::on_assignment(const Assignment& assignment, Now now) {
 }
 
 void Relay::Impl::set_links(StreamState& stream, const Assignment& assignment, Now now) {
+  std::map<const UpLink*, StripeMask> before;
   for (auto& [track_id, track] : stream.tracks) {
     for (const auto& link : track->links) {
+      before[link.get()] = link->wanted;
       link->wanted = link->wanted_standby = link->promoted = link->former = link->reported = 0;
       link->retry_at = now.mono;
     }
@@ -88,6 +90,7 @@ void Relay::Impl::set_links(StreamState& stream, const Assignment& assignment, N
     switch (up.role) {
       case UpstreamRole::primary:
         link->wanted |= to_mask(up.stripe);
+        if ((before[link] & to_mask(up.stripe)) == 0) forgive(peer, now);
         break;
       case UpstreamRole::standby:
         link->wanted_standby |= to_mask(up.stripe);

@@ -11,6 +11,7 @@ namespace {
 /// How far above the newest slice a header may lie: an hour of a busy track.
 constexpr std::uint64_t kSeqJumpMax = 1 << 20;
 constexpr Duration kTamperBlock = 60s;
+constexpr Duration kPoorPause = 500ms;  ///< longer than a loss that is sent again, a few times
 /// Slices looked at behind an object that has no last one, to tell loss from a publisher's abort.
 constexpr std::size_t kTailSpan = 64;
 
@@ -144,6 +145,9 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
     ++counters.chunks_duplicate;
     counters.duplicate_bytes += chunk.bytes.size();
     duplicates_lately_ += chunk.bytes.size();
+    if ((source->link->wanted & to_mask(source->stripe)) != 0) {
+      track.stripes[source->stripe.value()].progress_at = now.mono;
+    }
     return;
   }
   if (!in_range || !media::verify_chunk(slice->header, chunk.index, chunk.bytes)) {
@@ -185,11 +189,15 @@ void Relay::Impl::note_source(const Source& source, std::size_t size, Now now) {
 void Relay::Impl::note_complete(const Source& source, SliceSeq seq, Now now) {
   TrackState& track = *source.track;
   if (track.stripes[source.stripe.value()].mending) note_whole(track, source.stripe, now);
-  // What nobody was asked for says nothing of the parent: it may just have been slower.
+  // What nobody was asked for says nothing of the parent, nor what was asked for while it went on.
   const bool is_parent = (source.link->wanted & to_mask(source.stripe)) != 0;
-  if (!is_parent && track.repair_plan.was_asked(seq)) {
-    note_poor(track, source.stripe, *source.link, now);
-  }
+  if (is_parent || !track.repair_plan.was_asked(seq)) return;
+  const WallTime published = (*track.window.find(seq))->header.publisher_time;
+  const Duration window = track.stream->descriptor.playout_window;
+  const bool is_pressing = now.wall >= std::max(published, track.played_since) + window / 2;
+  const bool has_stopped =
+      now.mono >= track.stripes[source.stripe.value()].progress_at + kPoorPause;
+  if (is_pressing || has_stopped) note_poor(track, source.stripe, *source.link, now);
 }
 
 /// What a parent sends live, by how long it takes; what is caught up or fetched says nothing.

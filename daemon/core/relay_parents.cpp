@@ -36,6 +36,15 @@ void Relay::Impl::back_off(Peer& peer, Now now) {
   peer.retry_at = std::max(peer.retry_at, now.mono + peer.backoff);
 }
 
+/// Who chose it knows more than our last dials: it is tried at once, and judged by that.
+void Relay::Impl::forgive(Peer& peer, Now now) {
+  if (peer.up() || peer.connecting) return;
+  peer.backoff = Duration::zero();
+  if (peer.last_loss == LossReason::connect_failed) {
+    peer.retry_at = std::min(peer.retry_at, now.mono);
+  }
+}
+
 void Relay::Impl::on_peer_up(const NodeId& node, Now now) {
   Peer& peer = peer_of(node);
   // Another session of a peer that is up replaces it: the peer did not go away, so nothing is lost.

@@ -55,7 +55,8 @@ TimePoint RepairPlan::due(const Entry& entry, const MissingSlice& slice, const C
       // A standby may be a whole burst ahead of a parent that sends one slice after the other: what
       // is behind others on the same link is on its way until half of its time is gone.
       const TimePoint half = slice.deadline - how.window / 2;
-      const TimePoint flows_until = how.may_speculate ? slice.flowing + how.patience : half;
+      const Duration pause = std::max(how.patience, how.window / 6);  // a loss is sent again
+      const TimePoint flows_until = how.may_speculate ? slice.flowing + pause : half;
       if (!slice.passed) at = std::max(at, std::min(flows_until, half));
       return slice.held ? std::max(at, entry.since + kHeldPatience) : at;
     }

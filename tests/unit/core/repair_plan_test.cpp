@@ -134,7 +134,7 @@ TEST_CASE("what is behind others on the same link is left to it for half of its 
   Case stopped;
   stopped.slice.passed = false;
   stopped.slice.flowing = kStart + 100ms;
-  CHECK(stopped.run(300ms) == std::vector<Asked>{{RepairStage::standby, 160ms}});
+  CHECK(stopped.run(500ms) == std::vector<Asked>{{RepairStage::standby, 434ms}});
 }
 
 TEST_CASE("a starving parent is given time to repair for its children") {
