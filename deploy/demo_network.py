@@ -234,13 +234,16 @@ submit_interval = "{self.options.submit_interval}"
     def collect(self):
         """Figures that need the daemons alive; then stops them from the leaves to the root."""
         self.encoder.stop()
-        self.wait_quiet()
+        running = self.viewers + self.relays + [self.gateway]
+        self.wait_quiet(running)
         self.relayed = self.faults.received_by_killed
         self.streams = [s for node in self.viewers for s in (node.status("streams") or {"streams": []})["streams"]]
         live = [s for s in self.api("/api/v1/streams")["streams"] if s["name"] == STREAM]
         self.depth = live[0]["depth"] if live else 0
-        for node in self.viewers + self.relays + [self.gateway]:
+        while running:
             # Only now: when its siblings left it may have been given what they carried.
+            self.wait_quiet(running)
+            node = running.pop(0)
             self.relayed += node.metrics()["tayga_relay_payload_received_bytes_total"]
             code = node.process.stop()
             if code != 0:
@@ -248,16 +251,15 @@ submit_interval = "{self.options.submit_interval}"
         self.ledger = self.admin("ledger", "show", "--json")
         self.udp_dropped = demo_netns.counted_packets() if self.options.drop_udp else 0
 
-    def relayed_bytes(self):
-        return sum(node.metrics()["tayga_relay_payload_received_bytes_total"] for node in self.relays + self.viewers)
-
-    def wait_quiet(self):
-        """Until nothing is under way any more."""
+    @staticmethod
+    def wait_quiet(nodes):
+        """Until nothing is under way to any of them any more."""
         last = [-1.0]
 
         def quiet():
-            before, last[0] = last[0], self.relayed_bytes()
-            return before == last[0] and before >= 0
+            now = sum(node.metrics()["tayga_relay_payload_received_bytes_total"] for node in nodes)
+            before, last[0] = last[0], now
+            return before == now
 
         wait_for(quiet, "the last bytes to arrive", interval_s=0.5)
 
