@@ -28,6 +28,7 @@ struct WorldOptions {
   Duration failed_pair_quarantine = 30s;
   Duration telemetry_interval = 1s;  ///< as nodes are told: who is silent for longer may be dead
   Duration improve_interval = 15s;   ///< a plan that changed is looked at for a better one so late
+  Duration upgrade_interval = 15s;   ///< between standbys of a lesser kind and better ones
   Duration migration_interval = 5s;  ///< between the parts of the way to a better plan
   unsigned gateway_copies = 1;
   Duration standby_refresh = 1s;        ///< after telemetry: standbys follow what nodes can spare

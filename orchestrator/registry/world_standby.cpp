@@ -133,7 +133,7 @@ bool World::Impl::plan_stream_standbys(StreamState& stream, StandbyBooks& books,
   StandbyInput& input = books.input;
   input.gateway = *stream.record.gateway;
   input.rate_bps = stripe_rates(stream.record);
-  const bool may_upgrade = now - stream.upgraded_at >= options_.improve_interval;
+  const bool may_upgrade = now - stream.upgraded_at >= options_.upgrade_interval;
   input.upgrade = may_upgrade ? StandbyInput::Upgrade::now : StandbyInput::Upgrade::later;
   if (may_upgrade) stream.upgraded_at = now;
   LinkPlan planned = plan_standbys(input, stream.links, stream.standby);

@@ -183,10 +183,13 @@ class Repair {
     if (height + 1 > rules_.depth_max) return false;
     const unsigned depth_max = rules_.depth_max - height - 1;
     const NodeIndex promoted = work.promoted[node];
-    if (promoted != kNoNode && tree.attached[promoted] && may_carry_or_gives(work, promoted) &&
-        tree.placed.depth[promoted] <= depth_max && editor_.has_capacity(tree, promoted, node)) {
-      return hang(work, places, node, promoted);
-    }
+    const bool can_stay =
+        promoted != kNoNode && tree.attached[promoted] && may_carry_or_gives(work, promoted) &&
+        tree.placed.depth[promoted] <= depth_max && editor_.has_capacity(tree, promoted, node);
+    // One more copy from a gateway bridges the time until a peer has taken over, no longer.
+    const bool is_bridge =
+        can_stay && rules_.is_gateway(promoted) && editor_.copies(tree) >= rules_.gateway_copies;
+    if (can_stay && !is_bridge) return hang(work, places, node, promoted);
     if (editor_.copies(tree) < rules_.gateway_copies) {
       if (room_of(work, node) + 1 < waiting) recruit_at_gateway(work, places, node);
       const NodeIndex gateway = gateway_for(work, node, 0);
@@ -199,6 +202,7 @@ class Repair {
       if (peer != kNoNode) return hang(work, places, node, peer);
     }
     if (recruit(work, places, node, height)) return true;
+    if (is_bridge) return hang(work, places, node, promoted);
     const NodeIndex gateway = gateway_for(work, node, kept_by_gateways());
     return gateway != kNoNode && hang(work, places, node, gateway);
   }
