@@ -34,27 +34,47 @@ std::uint64_t credit_window(const wire::Allocation& allocation) noexcept {
 
 ReceiptIssuer::ReceiptIssuer(const crypto::SigningKey& receiver) : key_{receiver} {}
 
-void ReceiptIssuer::on_allocation(const wire::Allocation& allocation,
-                                  const wire::AllocationBlob& blob, Now now) {
-  const Link link{allocation.sender, allocation.stream_handle};
-  const auto found = accounts_.find(link);
-  if (found != accounts_.end()) {
-    const wire::Allocation& held = found->second.allocation;
-    if (held.id == allocation.id || allocation.not_after_ms <= held.not_after_ms) return;
-    if (found->second.total.seq > 0 || found->second.unacknowledged > 0) {
-      issue(found->second, true);
-    }
-    accounts_.erase(found);
-    next_due_.reset();
-  }
-  if (accounts_.size() >= kAccountsMax) drop_expired(now.wall);
-  if (accounts_.size() >= kAccountsMax) return;
+ReceiptIssuer::Account ReceiptIssuer::make_account(const wire::Allocation& allocation,
+                                                   const wire::AllocationBlob& blob) {
   Account account;
   account.allocation = allocation;
   account.blob = blob;
   account.total.allocation = allocation.id;
   account.total.network = allocation.network;
-  accounts_.emplace(link, std::move(account));
+  return account;
+}
+
+void ReceiptIssuer::on_allocation(const wire::Allocation& allocation,
+                                  const wire::AllocationBlob& blob, Now now) {
+  const Link link{allocation.sender, allocation.stream_handle};
+  const auto found = accounts_.find(link);
+  if (found != accounts_.end()) {
+    Account& account = found->second;
+    const wire::Allocation& held = account.next ? account.next->allocation : account.allocation;
+    if (held.id == allocation.id || allocation.not_after_ms <= held.not_after_ms) return;
+    account.next = Account::Next{allocation, blob};
+    if (!account.is_presented) replace(account);
+    return;
+  }
+  if (accounts_.size() >= kAccountsMax) drop_expired(now.wall);
+  if (accounts_.size() >= kAccountsMax) return;
+  accounts_.emplace(link, make_account(allocation, blob));
+}
+
+void ReceiptIssuer::on_presented(const NodeId& sender, StreamHandle stream,
+                                 const wire::AllocationBlob& blob) {
+  const auto found = accounts_.find(Link{sender, stream});
+  if (found == accounts_.end()) return;
+  Account& account = found->second;
+  if (account.next && account.next->blob == blob) replace(account);
+  account.is_presented = account.is_presented || account.blob == blob;
+}
+
+/// Pre: account.next.
+void ReceiptIssuer::replace(Account& account) {
+  if (account.total.seq > 0 || account.unacknowledged > 0) issue(account, true);
+  const Account::Next next = *account.next;
+  account = make_account(next.allocation, next.blob);
 }
 
 void ReceiptIssuer::on_delivered(const Delivered& delivered, Now now) {
@@ -115,17 +135,23 @@ std::optional<TimePoint> ReceiptIssuer::next_timeout() const {
 const wire::AllocationBlob* ReceiptIssuer::allocation_for(const NodeId& sender,
                                                           std::span<const StreamHandle> handles,
                                                           WallTime now, Duration past_end) const {
-  const Account* newest = nullptr;
+  const wire::AllocationBlob* newest = nullptr;
+  std::int64_t newest_end_ms = 0;
+  const auto consider = [&](const wire::Allocation& allocation, const wire::AllocationBlob& blob) {
+    if (now + kClockSkewMax < to_wall(allocation.not_before_ms)) return;
+    if (now > to_wall(allocation.not_after_ms) + past_end) return;
+    if (newest != nullptr && newest_end_ms >= allocation.not_after_ms) return;
+    newest = &blob;
+    newest_end_ms = allocation.not_after_ms;
+  };
   for (const StreamHandle& handle : handles) {
     const auto found = accounts_.find(Link{sender, handle});
     if (found == accounts_.end()) continue;
     const Account& account = found->second;
-    if (now + kClockSkewMax < to_wall(account.allocation.not_before_ms)) continue;
-    if (now > to_wall(account.allocation.not_after_ms) + past_end) continue;
-    if (newest && newest->allocation.not_after_ms >= account.allocation.not_after_ms) continue;
-    newest = &account;
+    consider(account.allocation, account.blob);
+    if (account.next) consider(account.next->allocation, account.next->blob);
   }
-  return newest ? &newest->blob : nullptr;
+  return newest;
 }
 
 void ReceiptIssuer::issue(Account& account, bool is_final) {
@@ -143,7 +169,12 @@ void ReceiptIssuer::drop_expired(WallTime now) {
       ++it;
       continue;
     }
-    if (it->second.unacknowledged > 0) issue(it->second, true);
+    Account& account = it->second;
+    if (account.next) {
+      replace(account);
+      continue;  // it may be over as well
+    }
+    if (account.unacknowledged > 0) issue(account, true);
     it = accounts_.erase(it);
     next_due_.reset();
   }

@@ -44,9 +44,12 @@ class ReceiptIssuer {
 
   explicit ReceiptIssuer(const crypto::SigningKey& receiver);
 
-  /// Takes an allocation that was verified before; a newer one (later not_after) for the same
-  /// sender and stream handle replaces the older, whose final receipt is then issued.
+  /// Takes an allocation that was verified before. A newer one (later not_after) for the same
+  /// sender and stream handle replaces the older once the sender was shown it: before that it
+  /// could do nothing with receipts under it.
   void on_allocation(const wire::Allocation& allocation, const wire::AllocationBlob& blob, Now now);
+  /// The blob goes to `sender` now; of one that it replaces the final receipt is issued.
+  void on_presented(const NodeId& sender, StreamHandle stream, const wire::AllocationBlob& blob);
   struct Delivered {
     NodeId sender;
     StreamHandle stream;
@@ -83,12 +86,20 @@ class ReceiptIssuer {
     wire::Receipt total;
     std::uint64_t unacknowledged = 0;
     std::optional<TimePoint> due;
+    bool is_presented = false;
+    struct Next {
+      wire::Allocation allocation;
+      wire::AllocationBlob blob;
+    };
+    std::optional<Next> next;  ///< newer, and not presented so far
   };
+  static Account make_account(const wire::Allocation& allocation, const wire::AllocationBlob& blob);
+  void replace(Account& account);
   void issue(Account& account, bool is_final);
   void drop_expired(WallTime now);
 
   const crypto::SigningKey& key_;
-  std::map<Link, Account> accounts_;  // the newest allocation of each link
+  std::map<Link, Account> accounts_;  // what each sender was shown last, and what it will be shown
   std::deque<Issued> ready_;
   // The earliest of the accounts' dues; nullopt while it has to be looked for again.
   mutable std::optional<TimePoint> next_due_ = TimePoint::max();

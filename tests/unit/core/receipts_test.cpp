@@ -86,6 +86,9 @@ struct IssuerFixture : Fixture {
   ReceiptIssuer issuer{receiver};
 
   void allow(const wire::Allocation& a, Now now) { issuer.on_allocation(a, blob(a), now); }
+  void present(const wire::Allocation& a) {
+    issuer.on_presented(a.sender, a.stream_handle, blob(a));
+  }
   void deliver(std::uint32_t bytes, Now now, bool in_time = true, std::uint64_t object = 0) {
     issuer.on_delivered({sender.node_id(), stream, ObjectId{object}, bytes, in_time}, now);
   }
@@ -207,8 +210,10 @@ TEST_CASE_METHOD(IssuerFixture,
   const auto old_one = allocation(1);
   const auto new_one = allocation(2, kStartMs + 2 * kTermMs);
   allow(old_one, at(0s));
+  present(old_one);
   deliver(4096, at(0s));
   allow(new_one, at(10ms));
+  present(new_one);
   const auto last = receipts(old_one);
   REQUIRE(last.size() == 1);
   CHECK(last[0].is_final);
@@ -220,6 +225,51 @@ TEST_CASE_METHOD(IssuerFixture,
   REQUIRE(first.size() == 1);
   CHECK(first[0].seq == 1);
   CHECK(first[0].cum_bytes == 100);
+}
+
+TEST_CASE_METHOD(IssuerFixture,
+                 "what comes before a sender was shown its newer allocation counts for the older") {
+  const auto shown = allocation(1);
+  const auto second = allocation(2, kStartMs + 2 * kTermMs);
+  const auto third = allocation(3, kStartMs + 3 * kTermMs);
+  allow(shown, at(0s));
+  present(shown);
+  deliver(1000, at(0s));
+  allow(second, at(1ms));
+  deliver(100, at(2ms));
+  allow(third, at(3ms));
+  deliver(10, at(4ms));
+  issuer.on_timeout(at(1s));
+  auto issued = receipts(shown);
+  REQUIRE(issued.size() == 1);
+  CHECK(issued[0].cum_bytes == 1110);
+  CHECK_FALSE(issued[0].is_final);
+
+  const std::array handles{stream};
+  const auto* next = issuer.allocation_for(sender.node_id(), handles, at(1s).wall, 0s);
+  REQUIRE(next != nullptr);
+  CHECK(*next == blob(third));
+  present(second);  // of which nobody knows any more
+  deliver(1, at(1s));
+  present(third);
+  issued = receipts(shown);
+  REQUIRE(issued.size() == 1);
+  CHECK(issued[0].cum_bytes == 1111);
+  CHECK(issued[0].is_final);
+}
+
+TEST_CASE_METHOD(IssuerFixture, "an allocation that is never shown is over with its term") {
+  const auto shown = allocation(1);
+  const auto never = allocation(2, kStartMs + kTermMs + 1000);
+  allow(shown, at(0s));
+  present(shown);
+  deliver(1000, at(0s));
+  allow(never, at(1ms));
+  issuer.on_timeout(at(kServedUntil + 1ms));
+  CHECK(receipts(shown).size() >= 1);
+  issuer.on_timeout(at(kServedUntil + 5s));
+  const std::array handles{stream};
+  CHECK(issuer.allocation_for(sender.node_id(), handles, at(0s).wall, 0s) == nullptr);
 }
 
 TEST_CASE_METHOD(IssuerFixture, "an older, equal or repeated allocation changes nothing") {
