@@ -98,12 +98,10 @@ void read_peers(config::Section section, DaemonConfig& out) {
       static_cast<unsigned>(section.integer("workers", 0, {.min = 0, .max = kWorkersMax}));
 }
 
-/// What is declared stays below the cap by what framing, encryption and control frames take, or the
-/// orchestrator would plan more media than may leave.
+/// Of both, the narrower one is the line; 0 = not told.
 std::uint64_t declared_bps(std::uint64_t uplink_bps, std::uint64_t cap_bps) {
-  if (cap_bps == 0) return uplink_bps;
-  const std::uint64_t for_media_bps = cap_bps - cap_bps / 10;
-  return uplink_bps == 0 ? for_media_bps : std::min(uplink_bps, for_media_bps);
+  const bool is_uplink = cap_bps == 0 || (uplink_bps != 0 && uplink_bps < cap_bps);
+  return relay::declared_uplink_bps(is_uplink ? uplink_bps : cap_bps);
 }
 
 void read_schedule(config::Section& section, relay::UploadSchedule& out) {
@@ -131,8 +129,8 @@ void read_upload(config::Section& section, DaemonConfig& out) {
   };
   upload.rate_bps = rate("upload");
   upload.session_bps = rate("upload_per_peer");
-  out.upload_bps = declared_bps(section.rate_bps("uplink", 0, rates), upload.rate_bps);
-  upload.uplink_bps = out.upload_bps;
+  upload.uplink_bps = section.rate_bps("uplink", 0, rates);
+  out.upload_bps = declared_bps(upload.uplink_bps, upload.rate_bps);
   upload.monthly_bytes = section.size_bytes("monthly_upload", 0);
   if (upload.monthly_bytes != 0 && upload.monthly_bytes < kMonthlyMin) {
     section.reject("monthly_upload", "write at least \"100M\", or 0 for no limit");

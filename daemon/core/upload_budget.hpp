@@ -25,6 +25,12 @@ struct UploadLimits {
   bool metered = false;  ///< the network is paid by the byte: no media for others
 };
 
+/// What of a line, or of the cap on it, is declared as room for media: framing, encryption, control
+/// frames and repair take from the rest, and a line that is planned full never empties a queue.
+constexpr std::uint64_t declared_uplink_bps(std::uint64_t line_bps) noexcept {
+  return line_bps - line_bps / 10;
+}
+
 /// Why no media may leave at all, whatever the rate.
 enum class UploadBlock : std::uint8_t {
   none,

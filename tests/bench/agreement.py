@@ -28,7 +28,6 @@ from demo_nodes import DemoError, percentile, say
 SKIPPED = 77
 TOLERANCE = 0.2
 SIM_SEEDS = 20
-DECLARED = 0.9  # of its upload cap a taygad declares nine tenths as its uplink: that is what is planned with
 
 
 @dataclasses.dataclass
@@ -62,9 +61,6 @@ class Setup:
     def upload_of(self, role):
         return f"{self.upload_kbit[role]}kbit"
 
-    def uplink_of(self, role):
-        return f"{round(self.upload_kbit[role] * DECLARED)}kbit"
-
 
 def simulate(setup, folder, links):
     """The figures of tayga-sim over SIM_SEEDS runs, and the command."""
@@ -77,7 +73,7 @@ def simulate(setup, folder, links):
                "--kill-every", f"{round(setup.kill_every * 1000)}ms",
                "--kill-back", f"{round(setup.kill_back * 1000)}ms", "--json"]
     for role in setup.upload_kbit:
-        command += [f"--{role}-uplink", setup.uplink_of(role)]
+        command += [f"--{role}-uplink", setup.upload_of(role)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     if done.returncode != 0 or not lines:

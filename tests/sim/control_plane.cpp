@@ -2,6 +2,7 @@
 
 #include "common/base/check.hpp"
 #include "common/base/overloaded.hpp"
+#include "daemon/core/upload_budget.hpp"
 
 #include <algorithm>
 
@@ -132,7 +133,7 @@ void ControlPlane::hello(NodeIndex node, std::uint64_t session) {
   record.software = "tayga-sim";
   record.roles = client.profile.roles;
   record.endpoints = {{"192.0.2.1", static_cast<std::uint16_t>(1024 + node % 60000)}};
-  record.declared_upload_bps = network_.declared_uplink_bps(node);
+  record.declared_upload_bps = relay::declared_uplink_bps(network_.line_bps(node));
   record.children_max = client.profile.children_max;
   std::vector<orch::World::Held> holds = held(node);
   std::set<StreamId> streams;

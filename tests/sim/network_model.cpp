@@ -12,8 +12,8 @@ namespace {
 constexpr Duration kSameSite = 500us;  ///< one way between two nodes of one row
 constexpr std::uint64_t kGatewayUplinkBps = 200'000'000;
 constexpr std::uint64_t kTracedOneIn = 8;
-/// What a node on a traced uplink declares: its median is above that.
-constexpr std::uint64_t kTracedDeclaredBps = 2'000'000;
+/// What a node on a traced uplink says of it: the median is above that.
+constexpr std::uint64_t kTracedLineBps = 2'000'000;
 
 /// Uplinks of households and small servers, in equal shares.
 constexpr std::array<std::uint64_t, 8> kUplinksBps{2'000'000,  4'000'000,  5'000'000,  8'000'000,
@@ -96,7 +96,7 @@ void NetworkModel::place(const SimOptions& options, NodeIndex node) {
   access.trace = &traces_[uplink.below(traces_.size())];
   access.trace_offset =
       access.trace->step * static_cast<Duration::rep>(uplink.below(access.trace->rates_bps.size()));
-  access.uplink_bps = kTracedDeclaredBps;
+  access.uplink_bps = kTracedLineBps;
 }
 
 Duration NetworkModel::matrix_one_way(std::uint32_t a, std::uint32_t b) const {
@@ -130,7 +130,7 @@ bool NetworkModel::can_connect(NodeIndex a, NodeIndex b) const {
   return !Draws{seed_, pair, Purpose::reachability}.chance_ppm(blocked_ppm_);
 }
 
-std::uint64_t NetworkModel::declared_uplink_bps(NodeIndex node) const {
+std::uint64_t NetworkModel::line_bps(NodeIndex node) const {
   return access_[node].uplink_bps;
 }
 

@@ -33,7 +33,8 @@ class NetworkModel {
   [[nodiscard]] Duration control_way(NodeIndex node) const;
   /// Classes of NAT that do not get through to each other.
   [[nodiscard]] bool can_connect(NodeIndex a, NodeIndex b) const;
-  [[nodiscard]] std::uint64_t declared_uplink_bps(NodeIndex node) const;
+  /// Its uplink's usual rate.
+  [[nodiscard]] std::uint64_t line_bps(NodeIndex node) const;
   /// 0 = nothing gets through at this moment.
   [[nodiscard]] std::uint64_t uplink_bps(NodeIndex node, TimePoint now) const;
   /// When the uplink's rate may be another one. Pre: uplink_bps() is 0 now.

@@ -15,7 +15,7 @@ constexpr std::size_t kFlightMax = 1024 * 1024;  ///< a QUIC session's memory
 
 /// What a session has under way at most: twice what its narrower end takes in a round trip.
 std::size_t flight_max(const NetworkModel& network, NodeIndex a, NodeIndex b) {
-  std::uint64_t bps = std::max(network.declared_uplink_bps(a), network.declared_uplink_bps(b));
+  std::uint64_t bps = std::max(network.line_bps(a), network.line_bps(b));
   for (const NodeIndex node : {a, b}) {
     if (network.downlink_bps(node) != 0) bps = std::min(bps, network.downlink_bps(node));
   }

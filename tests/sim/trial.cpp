@@ -172,7 +172,7 @@ void Trial::stop(NodeIndex node, Duration length) {
 }
 
 void Trial::dribble(NodeIndex node, std::uint64_t bps, Duration length) {
-  const std::uint64_t before = network_.declared_uplink_bps(node);
+  const std::uint64_t before = network_.line_bps(node);
   if (before <= bps) return;  // it dribbles already
   network_.set_uplink(node, bps);
   net_->at(net_->now() + length, [this, node, before] { network_.set_uplink(node, before); });

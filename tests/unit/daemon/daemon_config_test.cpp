@@ -105,9 +105,9 @@ TEST_CASE("what is declared to the orchestrator never exceeds the cap") {
     return result.config->upload_bps;
   };
   CHECK(declared("upload = \"20mbit\"\n") == 18'000'000);  // the rest is framing and control
-  CHECK(declared("uplink = \"50mbit\"\n") == 50'000'000);
+  CHECK(declared("uplink = \"50mbit\"\n") == 45'000'000);
   CHECK(declared("upload = \"20mbit\"\nuplink = \"50mbit\"\n") == 18'000'000);
-  CHECK(declared("upload = \"20mbit\"\nuplink = \"5mbit\"\n") == 5'000'000);
+  CHECK(declared("upload = \"20mbit\"\nuplink = \"5mbit\"\n") == 4'500'000);
 }
 
 TEST_CASE("a bad upload limit is refused with its place, its value and the remedy") {
