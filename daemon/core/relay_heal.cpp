@@ -6,10 +6,6 @@
 namespace tayga::relay {
 namespace {
 
-/// A dial that takes longer does not keep a stripe waiting whose standby is ready.
-constexpr Duration kDialPatience = 1s;
-/// A parent that was asked and says nothing.
-constexpr Duration kConfirmPatience = 1s;
 /// A standby beats every 200 ms: after three it is not believed to be there.
 constexpr Duration kStandbyHeardWithin = 650ms;
 /// Slices in flight when a parent falls silent, and what it would have sent since.
@@ -34,7 +30,7 @@ void Relay::Impl::suspect(Peer& peer, Now now) {
     const StripeMask starving = link.confirmed & link.wanted;
     if (starving == 0) return;
     tell_starving(track, now);
-    if (may_speculate()) fetch_from_standby(track, link, now);
+    if (duplicates_.may_speculate()) fetch_from_standby(track, link, now);
   });
   dirty_ = true;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/core/admission.hpp"
+#include "daemon/core/duplicate_budget.hpp"
 #include "daemon/core/relay.hpp"
 #include "daemon/core/relay_state.hpp"
 #include "daemon/core/slice_cache.hpp"
@@ -203,6 +204,7 @@ class Relay::Impl {
   void send_subscribe(StreamState& stream, TrackState& track, UpLink& link, StripeMask stripes,
                       SubscribeMode mode, Now now);
 
+  StripeMask caught_up_by_others(TrackState& track, const UpLink& link, Now now);
   std::optional<SliceSeq> start_of(TrackState& track, StripeIndex stripe, const UpLink& link);
   StripeMask owed(TrackState& track, StripeMask surplus, Now now);
   void drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now);
@@ -268,10 +270,8 @@ class Relay::Impl {
   UpLink* repair_source(TrackState& track, StripeIndex stripe, Now now);
   UpLink* gateway_link(StreamState& stream, TrackState& track, Now now);
   void look_soon(TrackState& track, Now now);
-  void age_duplicates(Now now);
   void on_fetch_refused(Peer& from, const FetchRefused& message, Now now);
   void on_dropped(Peer& from, const Dropped& message, Now now);
-  [[nodiscard]] bool may_speculate() const noexcept;
   void add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq);
 
   // --- relay_origin.cpp
@@ -310,9 +310,7 @@ class Relay::Impl {
   std::vector<Loss> losses_;     ///< of this input: told when it is known who took over
   std::map<std::uint64_t, OriginRequest> origin_requests_;
   std::uint64_t next_request_ = 1;
-  std::uint64_t duplicates_lately_ = 0;  ///< bytes, halved every 10 s
-  std::uint64_t taken_lately_ = 0;       ///< the same of new ones
-  TimePoint duplicates_aged_at_{};
+  DuplicateBudget duplicates_;
   TimePoint deaf_until_{};  ///< our own timers were late: what parents sent is still unread
   std::deque<Action> actions_;
   std::array<TimePoint, kDuties> dues_ = [] {

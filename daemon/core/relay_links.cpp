@@ -9,6 +9,8 @@ namespace {
 constexpr Duration kBreakAfter = 1s;   ///< the old parent goes even if the new one is silent
 constexpr Duration kHandoverMax = 2s;  ///< the old parent has this long to send the rest
 constexpr Duration kHandoverLook = 20ms;
+constexpr Duration kCatchUpPatience = 2s;     ///< for the parent of a join to bring what is past
+constexpr Duration kCatchUpPause = 200ms;     ///< without anything of it
 constexpr Duration kRetiredGrace = 2s;        ///< frames of an ended subscription may arrive
 constexpr Duration kAllocationRetry = 250ms;  ///< none is valid yet: look again
 constexpr Duration kGapAfter = 100ms;         ///< an orphaned stripe is told to children
@@ -160,12 +162,35 @@ void Relay::Impl::subscribe_missing(StreamState& stream, TrackState& track, UpLi
 
   // The parent refuses stripes that the allocation does not cover: these wait for the next one.
   const StripeMask covered = link.covered;
-  const StripeMask missing = link.wanted & (renewed ? ~StripeMask{0} : ~link.sent) & covered;
+  const StripeMask missing = link.wanted & (renewed ? ~StripeMask{0} : ~link.sent) & covered &
+                             ~caught_up_by_others(track, link, now);
   if (missing != 0) send_subscribe(stream, track, link, missing, SubscribeMode::active, now);
   // One that still sends becomes a standby when it was told to stop.
   const StripeMask standby = (link.wanted_standby | link.wanted_rescue) & ~link.wanted &
                              ~link.sent & (renewed ? ~StripeMask{0} : ~link.sent_standby) & covered;
   if (standby != 0) send_subscribe(stream, track, link, standby, SubscribeMode::standby, now);
+}
+
+/// Stripes of which another parent is sending the past: a second one would send the same. The new
+/// parent is asked when that is over, and then for what is live alone.
+StripeMask Relay::Impl::caught_up_by_others(TrackState& track, const UpLink& link, Now now) {
+  StripeMask waiting = 0;
+  for (const auto& other : track.links) {
+    const Peer& peer = *other->peer;
+    if (other.get() == &link || !peer.up() || peer.suspected || peer.leaves_at) continue;
+    const TimePoint begun = std::max(other->subscribed_at, other->brought_at);
+    const TimePoint until =
+        std::min(other->subscribed_at + kCatchUpPatience, begun + kCatchUpPause);
+    if (now.mono >= until) continue;
+    const StripeMask fed = link.wanted & ~link.sent & other->sent & other->confirmed & ~other->gap;
+    for (std::size_t i = 0; i < track.stripes.size(); ++i) {
+      const StripeState& stripe = track.stripes[i];
+      if ((fed >> i & 1U) == 0 || stripe.mending) continue;
+      if (!stripe.repair.is_caught_up(track.window)) waiting |= StripeMask{1} << i;
+    }
+  }
+  if (waiting != 0) wake_at(Duty::links, now.mono + kHandoverLook);
+  return waiting;
 }
 
 /// Where a new parent begins: at what is missing, or, while the old one goes on sending, behind
@@ -216,8 +241,11 @@ void Relay::Impl::send_subscribe(StreamState& stream, TrackState& track, UpLink&
     link.subscribed_wall = now.wall;
   }
   link.retired &= ~stripes;
+  issuer_.on_presented(link.peer->id, link.handle, link.allocation);
+  flush_receipts();
   if (link.peer->cadence.last_beat() < now.mono) link.peer->cadence.restart(now.mono);
   wake_at(Duty::parents, now.mono + limits_.parent_silence_max);
+  if (fresh != 0) wake_at(Duty::links, now.mono + kConfirmPatience);
   send(*link.peer, std::move(message));
 }
 
@@ -245,7 +273,7 @@ StripeMask Relay::Impl::owed(TrackState& track, StripeMask surplus, Now now) {
 }
 
 /// Ends what this link sends and nobody wants from it any more: at once when nobody else shall send
-/// it, else when the new parent confirmed or had its time.
+/// it or it has not begun, else when the new parent confirmed or had its time.
 void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now) {
   const StripeMask surplus = link.sent & ~link.wanted;
   StripeMask keep = 0;
@@ -259,6 +287,7 @@ void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& l
     wake_at(Duty::links, other->subscribed_at + kBreakAfter);
   }
   if (link.peer->up() && !link.peer->suspected) keep |= owed(track, surplus, now);
+  keep &= link.confirmed;
   const StripeMask standby =
       link.sent_standby & ~(link.wanted_standby | link.wanted_rescue | link.wanted);
   const StripeMask drop = (surplus & ~keep) | standby;

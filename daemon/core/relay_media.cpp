@@ -144,7 +144,7 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
   if (in_range && (slice->have & chunk_bit(chunk.index)) != 0) {
     ++counters.chunks_duplicate;
     counters.duplicate_bytes += chunk.bytes.size();
-    duplicates_lately_ += chunk.bytes.size();
+    duplicates_.on_duplicate(chunk.bytes.size());
     if ((source->link->wanted & to_mask(source->stripe)) != 0) {
       track.stripes[source->stripe.value()].progress_at = now.mono;
     }
@@ -161,7 +161,7 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
   }
   ++counters.chunks_verified;
   counters.payload_bytes_in += chunk.bytes.size();
-  taken_lately_ += chunk.bytes.size();
+  duplicates_.on_new(chunk.bytes.size());
   count_delivery(*source, *slice, chunk.bytes.size(), now);
   note_source(*source, chunk.bytes.size(), now);
   add_frame(track, slice, std::size_t{chunk.index} + 1, wire::serialize_chunk_frame(chunk), now);
@@ -177,6 +177,7 @@ void Relay::Impl::note_source(const Source& source, std::size_t size, Now now) {
     counters.gateway_bytes += size;
     source.track->stream->gateway_bytes += size;
   }
+  if ((link.sent & bit) != 0) link.brought_at = now.mono;
   if ((link.wanted & bit) == 0) return;
   StripeState& stripe = source.track->stripes[source.stripe.value()];
   if ((link.gap & bit) != 0) {

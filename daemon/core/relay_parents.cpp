@@ -28,6 +28,7 @@ void Relay::Impl::connect(Peer& peer, Now now) {
   peer.connecting = true;
   peer.connecting_since = now.mono;
   wake_at(Duty::parents, now.mono + kConnectWatchdog);
+  wake_at(Duty::links, now.mono + kDialPatience);
   push(Connect{peer.id});
 }
 
@@ -327,7 +328,7 @@ void Relay::Impl::on_upstream_gap(Peer& from, const UpstreamGap& message, Now no
   UpLink* link = track == nullptr ? nullptr : find_link(*track, from);
   if (link == nullptr) return;
   // The whole state: what it does not name starves no more.
-  const StripeMask gap = message.stripes & link->sent & link->wanted;
+  const StripeMask gap = message.stripes & link->sent;
   for (std::size_t i = 0; i < track->stripes.size(); ++i) {
     if (((gap & ~link->gap) >> i & 1U) != 0) track->stripes[i].gap_since = now.mono;
   }

@@ -16,10 +16,7 @@ constexpr Duration kCatchUpSpan = 3s;      ///< of a join; who needs longer is a
 constexpr Duration kGiveUpMin = 1s;        ///< after its deadline a slice is of no use any more
 constexpr Duration kRescueKept = 10s;      ///< a gateway's session after its last use
 constexpr Duration kPressedSpan = 2s;
-/// Duplicates are at most 3 % of what came, and these for a start.
-constexpr std::uint64_t kDuplicateBurst = 512 * 1024;
-constexpr std::uint64_t kDuplicatePercentMax = 3;
-constexpr Duration kDuplicatesHalved = 10s;  ///< the ratio is that of the last half minute or so
+constexpr Duration kCatchUpPause = 250ms;  ///< of a parent that sends the past
 
 TimePoint to_mono(WallTime at, Now now) noexcept {
   return now.mono + (at - now.wall);
@@ -36,17 +33,6 @@ struct Relay::Impl::Asking {
   std::map<UpLink*, Fetch> rescues;
 };
 
-bool Relay::Impl::may_speculate() const noexcept {
-  return duplicates_lately_ * 100 <= taken_lately_ * kDuplicatePercentMax + kDuplicateBurst * 100;
-}
-
-void Relay::Impl::age_duplicates(Now now) {
-  if (now.mono < duplicates_aged_at_ + kDuplicatesHalved) return;
-  duplicates_aged_at_ = now.mono;
-  duplicates_lately_ /= 2;
-  taken_lately_ /= 2;
-}
-
 void Relay::Impl::add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq) {
   if (fetch.ranges.size() >= kFetchRangesMax) return;
   const SlicePtr* slice = track.window.find(seq);
@@ -61,7 +47,6 @@ void Relay::Impl::add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq)
 }
 
 void Relay::Impl::repair_tracks(Now now) {
-  age_duplicates(now);
   for (auto& [stream_id, stream] : streams_) {
     if (stream->publishing) continue;
     for (auto& [track_id, track] : stream->tracks) {
@@ -91,7 +76,7 @@ void Relay::Impl::repair_track(StreamState& stream, TrackState& track, Now now) 
   how.patience = kHoleOpen * std::min(hops, kHoleHopsMax);
   // Several parents that all drop: our own downlink is full, and more of the same does not help.
   if (pressing > 1) how.patience = std::max<Duration>(how.patience, how.window / 2);
-  how.may_speculate = may_speculate();
+  how.may_speculate = duplicates_.may_speculate();
   how.may_hedge = pressing == 0 && how.may_speculate;
   Asking asking{stream, track, now, {}, {}};
   track.repair_plan.plan(missing, how, now.mono,
@@ -187,7 +172,7 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
     slice.touched = std::max(slice.touched, link->subscribed_at + kCatchUpStart);
     if (hole.passed) continue;
     if (now.mono < link->subscribed_at + kCatchUpSpan) {
-      slice.touched = std::max(slice.touched, stripe.progress_at);
+      slice.touched = std::max(slice.touched, stripe.progress_at + kCatchUpPause);
     } else if ((link->confirmed & bit) != 0) {
       slice.flowing = stripe.progress_at;
     }

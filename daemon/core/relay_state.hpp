@@ -58,6 +58,11 @@ struct Peer {
   [[nodiscard]] bool up() const noexcept { return session != 0; }
 };
 
+/// A dial that takes longer does not keep a stripe waiting whose standby is ready.
+inline constexpr Duration kDialPatience = 1s;
+/// A parent that was asked and says nothing.
+inline constexpr Duration kConfirmPatience = 1s;
+
 /// What one parent sends us, or shall send us, of one track.
 struct UpLink {
   Peer* peer = nullptr;
@@ -82,7 +87,8 @@ struct UpLink {
   std::optional<TimePoint> pressed_at;  ///< it last told of drops
   TimePoint subscribed_at{};
   WallTime subscribed_wall{};
-  TimePoint retry_at{};               ///< after a refusal
+  TimePoint brought_at{};  ///< something that was not here, as a parent or when it was one
+  TimePoint retry_at{};    ///< after a refusal
   wire::AllocationBlob allocation{};  ///< last presented
   StreamHandle handle;                ///< in it
   StripeMask covered = 0;             ///< by it

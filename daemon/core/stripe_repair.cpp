@@ -60,6 +60,11 @@ std::optional<SliceSeq> StripeRepair::frontier() const {
   return align(highest_->next());
 }
 
+bool StripeRepair::is_caught_up(const SliceWindow& window) const {
+  const auto missing = first_missing(window);
+  return missing && head_next_ > SliceSeq{0} && *missing >= head_next_;
+}
+
 void StripeRepair::collect(const SliceWindow& window, TimePoint now, std::vector<Hole>& holes) {
   if (!from_ || !highest_ || now - *first_header_ < kJoinSettleTime) return;
   const SliceSeq told{

@@ -43,6 +43,8 @@ class StripeRepair {
   [[nodiscard]] std::optional<SliceSeq> first_missing(const SliceWindow& window) const;
   /// One past what has begun to come; nullopt before the first join.
   [[nodiscard]] std::optional<SliceSeq> frontier() const;
+  /// Nothing is missing of what peers are known to have; false before the first of them told.
+  [[nodiscard]] bool is_caught_up(const SliceWindow& window) const;
   struct Hole {
     SliceSeq seq;
     bool exists = false;  ///< a later slice of the stripe came

@@ -28,17 +28,6 @@ struct HealRig : Rig {
     target.allocations.push_back(world.allocate(parent2.node_id(), self_id()));
     return target;
   }
-  relay::Head head(SliceSeq next, std::uint32_t hops = 0) {
-    relay::Head told;
-    relay::TrackHead& track = told.tracks.emplace_back();
-    track.stream_tag = wire::to_stream_tag(world.stream());
-    track.track = kTrack;
-    track.epoch = PublisherEpoch{1000};
-    for (unsigned i = 0; i < stripes; ++i) {
-      track.stripes.push_back({StripeIndex{static_cast<std::uint8_t>(i)}, next, hops});
-    }
-    return told;
-  }
   /// Both are heard, the parent every 30 ms.
   void beat(Duration duration, bool parent_too = true) {
     for (Duration passed{0}; passed < duration; passed += 30ms) {

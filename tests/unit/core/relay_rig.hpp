@@ -124,6 +124,18 @@ struct Rig {
   void confirm(const NodeId& peer, std::optional<relay::StripeMask> mask = std::nullopt) {
     hear(peer, relay::SubscribeOk{world.stream(), kTrack, mask.value_or(all())});
   }
+  /// What a peer says that completed all below `next`.
+  relay::Head head(SliceSeq next, std::uint32_t hops = 0) {
+    relay::Head told;
+    relay::TrackHead& track = told.tracks.emplace_back();
+    track.stream_tag = wire::to_stream_tag(world.stream());
+    track.track = kTrack;
+    track.epoch = PublisherEpoch{1000};
+    for (unsigned i = 0; i < stripes; ++i) {
+      track.stripes.push_back({StripeIndex{static_cast<std::uint8_t>(i)}, next, hops});
+    }
+    return told;
+  }
   /// A parent that is up, subscribed and confirmed.
   void join_parent() {
     assign({parent.node_id()});

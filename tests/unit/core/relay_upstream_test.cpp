@@ -99,6 +99,7 @@ TEST_CASE(
   rig.feed(rig.parent.node_id(), slices[1]);
   rig.frame(rig.parent.node_id(), slices[2].header_frame);
   rig.frame(rig.parent.node_id(), slices[2].chunk_frames[0]);
+  rig.hear(rig.parent.node_id(), rig.head(SliceSeq{2}));
 
   rig.assign({rig.parent2.node_id()});
   rig.up(rig.parent2.node_id());
@@ -123,11 +124,71 @@ TEST_CASE(
   CHECK(rig.take<Relay::ParentLost>().empty());
 }
 
+TEST_CASE("while a parent sends the past, the next one is not asked for the same") {
+  Rig rig;
+  rig.join_parent();
+  const auto slices = rig.publisher.segment(1, 40 * media::kSliceSizeMax - 1, at(rig.now));
+  rig.feed(rig.parent.node_id(), slices[0]);
+  rig.hear(rig.parent.node_id(), rig.head(SliceSeq{30}));
+  rig.assign({rig.parent2.node_id()});
+  rig.up(rig.parent2.node_id());
+  CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).empty());
+
+  SECTION("it is asked when nothing of the past is missing") {
+    for (std::size_t i = 1; i < 30; ++i) {
+      rig.pass(15ms);
+      CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).empty());
+      rig.feed(rig.parent.node_id(), slices[i]);
+    }
+    rig.pass(30ms);
+    const auto asked = rig.sent<relay::Subscribe>(rig.parent2.node_id());
+    REQUIRE(asked.size() == 1);
+    CHECK(asked[0].starts == std::vector<relay::StripeStart>{{StripeIndex{0}, SliceSeq{30}}});
+  }
+  SECTION("it is asked when the past comes too slowly") {
+    for (std::size_t i = 1; i < 23; ++i) {
+      rig.pass(90ms);
+      rig.feed(rig.parent.node_id(), slices[i]);
+    }
+    rig.pass(30ms);
+    CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).size() == 1);
+  }
+  SECTION("it is asked when no more comes") {
+    pass_with_beats(rig, rig.parent.node_id(), 250ms);
+    CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).size() == 1);
+  }
+  SECTION("it is asked at once when the parent starves, leaves or is lost") {
+    const int how = GENERATE(0, 1, 2);
+    CAPTURE(how);
+    const NodeId& parent = rig.parent.node_id();
+    if (how == 0) rig.hear(parent, relay::UpstreamGap{rig.world.stream(), kTrack, 1});
+    if (how == 1) rig.hear(parent, relay::GoAway{relay::GoAwayReason::shutdown, 1s});
+    if (how == 2) rig.down(parent);
+    rig.pass(25ms);
+    CHECK(rig.sent<relay::Subscribe>(rig.parent2.node_id()).size() == 1);
+  }
+}
+
+TEST_CASE("a parent that was asked and has not begun is left at once for the one that is named") {
+  Rig rig;
+  rig.assign({rig.parent.node_id()});
+  rig.up(rig.parent.node_id());
+  CHECK(rig.sent<relay::Subscribe>(rig.parent.node_id()).size() == 1);
+  rig.assign({rig.parent2.node_id()});
+  CHECK(rig.sent<relay::Unsubscribe>(rig.parent.node_id()).size() == 1);
+  rig.up(rig.parent2.node_id());
+  const auto asked = rig.sent<relay::Subscribe>(rig.parent2.node_id());
+  REQUIRE(asked.size() == 1);
+  CHECK(asked[0].starts.empty());
+  CHECK(rig.take<Relay::ParentLost>().empty());
+}
+
 TEST_CASE("a parent that does not come, or does not confirm in a second, replaces nobody") {
   const bool comes = GENERATE(false, true);
   CAPTURE(comes);
   Rig rig;
   rig.join_parent();
+  pass_with_beats(rig, rig.parent.node_id(), 300ms);
   rig.assign({rig.parent2.node_id()});
   if (comes) rig.up(rig.parent2.node_id());
   pass_with_beats(rig, rig.parent.node_id(), 900ms);
