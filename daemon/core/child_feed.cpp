@@ -70,7 +70,7 @@ void ChildFeed::remove(ChildSubscription& subscription, StripeMask stripes) {
   if (!used) std::erase(served_, stream);
 }
 
-void ChildFeed::reset(ChildSubscription& subscription) {
+void ChildFeed::reset(ChildSubscription& subscription, PublisherEpoch begun) {
   for (SliceQueue& queue : subscription.queues) {
     queue.remove_if([&](const QueuedSlice& entry) {
       dropped_bytes_ += entry.unsent_bytes();
@@ -82,7 +82,9 @@ void ChildFeed::reset(ChildSubscription& subscription) {
   subscription.dropped_forgotten = false;
   subscription.dropped_slices.clear();
   subscription.resent.clear();
-  for (auto& stripe : subscription.stripes) stripe.from = SliceSeq{0};
+  for (auto& stripe : subscription.stripes) {
+    stripe.from = stripe.asked_epoch == begun ? stripe.asked_from : SliceSeq{0};
+  }
 }
 
 void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,

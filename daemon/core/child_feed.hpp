@@ -32,7 +32,9 @@ inline constexpr Duration kCatchUpMax = 10s;
 /// A child's subscription to stripes of one track, and what of it the child still waits for.
 struct ChildSubscription {
   struct Stripe {
-    SliceSeq from{0};  ///< slices below are not for it, but for the sticky ones at its start
+    SliceSeq from{0};        ///< slices below are not for it, but for the sticky ones at its start
+    SliceSeq asked_from{0};  ///< where it asked to start,
+    PublisherEpoch asked_epoch{0};            ///< in this epoch
     std::uint64_t live_from = 0;              ///< slices with a lower arrival_no are its catch-up
     std::optional<TimePoint> catch_up_until;  ///< set while it catches up
     std::int64_t service_until_ms = 0;
@@ -41,7 +43,6 @@ struct ChildSubscription {
   const StreamState* stream = nullptr;
   StripeMask active = 0;
   StripeMask standby = 0;
-  PublisherEpoch asked_epoch{0};  ///< to which the sequences belong that it asked to start from
   std::vector<Stripe> stripes;
   std::int64_t service_checked_ms = 0;  ///< no stripe's service ends before
   wire::AllocationBlob allocation{};    ///< the last one that verified
@@ -79,8 +80,9 @@ class ChildFeed {
   [[nodiscard]] ChildSubscription* find(const TrackState& track);
   /// Forgets what is queued of these stripes; an empty subscription goes away: do not use it then.
   void remove(ChildSubscription& subscription, StripeMask stripes);
-  /// The track started over: nothing of it that is queued may follow.
-  void reset(ChildSubscription& subscription);
+  /// The track starts over with epoch `begun`: nothing that is queued of it may follow. Each stripe
+  /// starts where the child asked for it in that epoch, else at the begin.
+  void reset(ChildSubscription& subscription, PublisherEpoch begun);
 
   /// Queues what a new subscriber of these stripes starts with. `start` = the sequence it asked
   /// for; nullopt: the sticky objects and the newest segments.

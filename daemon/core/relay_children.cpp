@@ -125,7 +125,6 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
       std::clamp(to_unix_ms(now.wall), allocation.not_after_ms, allocation.not_after_ms + skew_ms);
   // Before our first slice the child's word stands: it names a sequence of what we are to get.
   const bool same_epoch = track.epoch.value_or(message.epoch) == message.epoch;
-  subscription->asked_epoch = message.epoch;
   const StripeMask fresh = message.stripes & ~subscription->active;
   for (std::size_t i = 0; i < track.stripes.size(); ++i) {
     const StripeIndex stripe{static_cast<std::uint8_t>(i)};
@@ -135,8 +134,12 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
     subscription->service_checked_ms = std::min(subscription->service_checked_ms, until_ms);
     if (message.mode == SubscribeMode::standby || (fresh & to_mask(stripe)) == 0) continue;
     std::optional<SliceSeq> start;
+    subscription->stripes[i].asked_epoch = PublisherEpoch{0};
     for (const StripeStart& wanted : message.starts) {
-      if (same_epoch && wanted.stripe == stripe) start = wanted.next_seq;
+      if (wanted.stripe != stripe) continue;
+      subscription->stripes[i].asked_from = wanted.next_seq;
+      subscription->stripes[i].asked_epoch = message.epoch;
+      if (same_epoch) start = wanted.next_seq;
     }
     child.feed.catch_up(*subscription, stripe, track.window, start, next_arrival_, now.mono);
   }

@@ -238,12 +238,12 @@ void Relay::Impl::count_delivery(const Source& source, const CachedSlice& slice,
 // --- into the window and on
 
 void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) {
-  const bool is_first = !track.epoch;
   if (track.epoch) cache_.retire(track.window, now.mono);
   track.epoch = epoch;
   for (StripeState& stripe : track.stripes) {
     stripe.repair.reset();
     stripe.handover.reset();
+    if (stripe.mending) stripe.mending->whole_at = SliceSeq{0};  // of the old one nothing is awaited
     stripe.usual_lateness = stripe.lateness_jitter = Duration::zero();
   }
   track.repair_plan.clear();
@@ -251,8 +251,7 @@ void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) 
   track.stream->gate.clear();
   track.stream->origin_gate.clear();
   for (const Fan& fan : track.fans) {
-    if (is_first && fan.subscription->asked_epoch == epoch) continue;
-    fan.peer->feed.reset(*fan.subscription);
+    fan.peer->feed.reset(*fan.subscription, epoch);
     count_dropped(*fan.peer);
   }
 }

@@ -287,6 +287,25 @@ TEST_CASE("a start in another publisher epoch counts as none") {
   CHECK(paths_of(rig.pull_all(rig.child.node_id())) == std::vector{sim::segment_path(1)});
 }
 
+TEST_CASE("where a stripe starts in an epoch that begins later is what was asked for that stripe") {
+  Rig rig{2};
+  rig.join_parent();  // no slice so far, so no epoch
+  rig.up(rig.child.node_id());
+  auto request = rig.request(rig.child.node_id());
+  request.stripes = 0b01;
+  request.epoch = PublisherEpoch{999};  // the one before
+  request.starts = {{StripeIndex{0}, SliceSeq{500}}};
+  rig.hear(rig.child.node_id(), request);
+  request.stripes = 0b10;
+  request.epoch = PublisherEpoch{1000};
+  request.starts = {{StripeIndex{1}, SliceSeq{3}}};
+  rig.hear(rig.child.node_id(), request);
+  const auto slices = rig.publisher.segment(1, 6 * media::kSliceSizeMax - 1, at(rig.now));
+  for (const auto& slice : slices) rig.feed(rig.parent.node_id(), slice);
+  CHECK(same_bytes(rig.pull_all(rig.child.node_id()),
+                   frames_of({slices[0], slices[2], slices[3], slices[4], slices[5]})));
+}
+
 TEST_CASE("a join burst larger than the queue bound is not dropped") {
   relay::RelayLimits limits;
   limits.child_queue_bytes = 100'000;
