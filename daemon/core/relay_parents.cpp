@@ -14,7 +14,7 @@ constexpr Duration kConnectWatchdog = 15s;  ///< the shell's own dial timeouts a
 constexpr Duration kRetiredGrace = 2s;      ///< frames of an ended subscription may arrive
 constexpr Duration kGoAwayGraceMax = 60s;
 /// No honest tree is this deep: the path is a loop, in which the count grows without end.
-constexpr unsigned kHopsMax = 32;
+constexpr unsigned kHopsMax = 16;
 constexpr Duration kLoopAvoided = 2s;
 
 }  // namespace

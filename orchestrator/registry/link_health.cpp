@@ -53,6 +53,14 @@ std::size_t LinkHealth::on_complaint(const NodeId& child, const NodeId& parent, 
   return children.size();
 }
 
+std::optional<TimePoint> LinkHealth::last_complaint(const NodeId& parent) const {
+  const auto children = complaints_.find(parent);
+  if (children == complaints_.end()) return std::nullopt;
+  std::optional<TimePoint> last;
+  for (const auto& [child, at] : children->second) last = last ? std::max(*last, at) : at;
+  return last;
+}
+
 std::size_t LinkHealth::complaints(const NodeId& parent, TimePoint now) const {
   const auto children = complaints_.find(parent);
   if (children == complaints_.end()) return 0;

@@ -29,6 +29,7 @@ class LinkHealth {
   std::size_t on_complaint(const NodeId& child, const NodeId& parent, TimePoint now);
   /// How many distinct children complained within the window.
   [[nodiscard]] std::size_t complaints(const NodeId& parent, TimePoint now) const;
+  [[nodiscard]] std::optional<TimePoint> last_complaint(const NodeId& parent) const;
   /// A new session of the node: what was held against it as a parent, or by it, is over.
   void forgive(const NodeId& node);
 

@@ -120,6 +120,16 @@ Duration World::Impl::silence_max() const {
   return options_.telemetry_interval * 3 / 2 + kSilenceMargin;
 }
 
+/// Nothing is held against it, but nobody new hangs on it before it is heard again: its session
+/// broke, a child complained since its last word, or its report is overdue.
+bool World::Impl::is_doubted(const NodeState& state, TimePoint now) const {
+  if (state.has(Role::gateway)) return false;
+  if (!state.connected) return true;
+  const auto complaint = health_.last_complaint(state.record.id);
+  if (complaint && *complaint > state.heard_at) return true;
+  return state.reports && now - state.heard_at > options_.telemetry_interval * 3 / 2;
+}
+
 void World::Impl::judge_at(NodeState& parent, TimePoint now) const {
   parent.judge_at = std::max(parent.heard_at + silence_max(), now + kJudgeDelay);
 }

@@ -74,6 +74,7 @@ class World::Impl {
     TimePoint absent_at{};  ///< when the grace ends; meant while present and not connected
     std::int64_t connected_since_ms = 0;
     TimePoint heard_at{};                 ///< its last message; meant while connected
+    bool reports = false;                 ///< it sent telemetry in this session
     std::optional<TimePoint> dead_since;  ///< its children agree, and it is silent towards us
     std::optional<TimePoint> judge_at;    ///< when its children's complaints are looked at
     Telemetry telemetry;
@@ -137,6 +138,7 @@ class World::Impl {
   void hold_back(const NodeId& node, const LinkFailure& failure, OtherParent other, TimePoint now);
   void complain(const NodeId& node, const LinkFailure& failure, WorldNow now);
   [[nodiscard]] Duration silence_max() const;
+  [[nodiscard]] bool is_doubted(const NodeState& state, TimePoint now) const;
   void judge_at(NodeState& parent, TimePoint now) const;
   void judge(NodeState& parent, WorldNow now);
   void revive(NodeState& state, WorldNow now);
@@ -165,6 +167,7 @@ class World::Impl {
   void schedule_node(const NodeId& node, TimePoint now);
   void schedule_all(TimePoint now);
   void solve_stream(StreamState& stream, WorldNow now);
+  static bool trust_all(SolverInput& input);
   static void improve_in(StreamState& stream, Duration delay, TimePoint now);
   [[nodiscard]] SolverInput solver_input(const StreamState& stream, TimePoint now);
   void add_node_views(SolverInput& input, const StreamState& stream, TimePoint now) const;

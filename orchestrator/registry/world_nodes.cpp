@@ -78,6 +78,7 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   state.dead_since.reset();
   state.judge_at.reset();
   state.heard_at = now.mono;
+  state.reports = false;
   state.telemetry = Telemetry{};
   state.received.clear();
   state.sent.clear();
@@ -251,6 +252,7 @@ void World::Impl::on_telemetry(const NodeId& node, Telemetry telemetry, WorldNow
   measure_sent(*state, telemetry, now.mono);
   note_congestion(*state, telemetry, now);
   state->telemetry = std::move(telemetry);
+  state->reports = true;
   if (!refresh_at_) refresh_standbys_in(options_.standby_refresh, now.mono);
 }
 

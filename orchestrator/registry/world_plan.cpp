@@ -112,11 +112,19 @@ void World::Impl::solve_stream(StreamState& stream, WorldNow now) {
   input.effort = std::exchange(stream.effort, Effort::rest);
   const LinkPlan before = stream.links;
   SolverPlan plan = solve(input);
+  if (!plan.unserved.empty() && trust_all(input)) plan = solve(input);
   const Duration next =
       plan.is_on_the_way ? options_.migration_interval : options_.improve_interval;
   apply_plan(stream, std::move(plan), now);
   stream.promoted.clear();
   if (stream.links != before) improve_in(stream, next, now.mono);
+}
+
+/// A doubted parent is better than none. Result: whether anybody was doubted.
+bool World::Impl::trust_all(SolverInput& input) {
+  bool was_doubted = false;
+  for (NodeView& view : input.nodes) was_doubted |= std::exchange(view.is_doubted, false);
+  return was_doubted;
 }
 
 /// Not put off by what happens meanwhile: else a restless network would never be planned well.
@@ -164,6 +172,7 @@ void World::Impl::add_node_views(SolverInput& input, const StreamState& stream,
     if (!state.present) continue;
     NodeView view;
     view.id = id;
+    view.is_doubted = is_doubted(state, now);
     if (state.may_serve()) {
       const std::uint64_t usable_bps = usable_uplink_bps(state, now);
       const auto used = used_bps.find(id);

@@ -9,7 +9,8 @@ namespace tayga::orch {
 NodeTable::NodeTable(const SolverInput& input) {
   nodes_.reserve(input.nodes.size());
   for (const NodeView& view : input.nodes) {
-    nodes_.push_back(Node{view.id, view.can_relay, view.uplink_bps, view.children_max, {}});
+    nodes_.push_back(
+        Node{view.id, view.can_relay, view.uplink_bps, view.children_max, {}, view.is_doubted});
   }
   const auto by_id = [](const Node& a, const Node& b) { return a.id < b.id; };
   std::sort(nodes_.begin(), nodes_.end(), by_id);
@@ -33,6 +34,12 @@ NodeTable::NodeTable(const SolverInput& input) {
   for (const auto& [child, parent] : input.current.avoid) {
     avoided_.emplace(find(child), find(parent));
   }
+  for (const auto& [child, links] : input.current.upstream) {
+    for (const UpstreamLink& link : links) {
+      const NodeIndex parent = find(link.parent);
+      if (parent != kNoNode && nodes_[parent].is_doubted) of_doubted_.emplace(find(child), parent);
+    }
+  }
 }
 
 NodeIndex NodeTable::find(const NodeId& id) const {
@@ -43,7 +50,8 @@ NodeIndex NodeTable::find(const NodeId& id) const {
 }
 
 bool NodeTable::is_avoided(NodeIndex child, NodeIndex parent) const {
-  return avoided_.contains({child, parent});
+  if (avoided_.contains({child, parent})) return true;
+  return nodes_[parent].is_doubted && !of_doubted_.contains({child, parent});
 }
 
 std::uint32_t NodeTable::rtt_us(NodeIndex a, NodeIndex b) const {

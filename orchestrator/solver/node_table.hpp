@@ -24,6 +24,7 @@ class NodeTable {
     std::uint64_t uplink_left_bps = 0;
     std::uint32_t children_left = 0;              ///< distinct children that may still be added
     std::map<NodeIndex, std::uint32_t> children;  ///< in how many of the trees placed so far
+    bool is_doubted = false;
   };
 
   explicit NodeTable(const SolverInput& input);
@@ -32,6 +33,7 @@ class NodeTable {
   [[nodiscard]] const Node& operator[](NodeIndex index) const { return nodes_[index]; }
   /// kNoNode when the id is not among the solver's nodes.
   [[nodiscard]] NodeIndex find(const NodeId& id) const;
+  /// For a link that is not in force already.
   [[nodiscard]] bool is_avoided(NodeIndex child, NodeIndex parent) const;
   [[nodiscard]] std::uint32_t rtt_us(NodeIndex a, NodeIndex b) const;
   /// Nodes whose round trip to `index` was measured, ascending.
@@ -49,6 +51,7 @@ class NodeTable {
   std::vector<Node> nodes_;
   std::vector<std::vector<std::pair<NodeIndex, std::uint32_t>>> neighbours_;
   std::set<std::pair<NodeIndex, NodeIndex>> avoided_;
+  std::set<std::pair<NodeIndex, NodeIndex>> of_doubted_;  ///< links in force of doubted parents
 };
 
 }  // namespace tayga::orch

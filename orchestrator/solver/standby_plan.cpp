@@ -279,7 +279,8 @@ class StandbyPlanner {
     const NodeIndex top = guard(tree, node, path);
     std::optional<Rank> best;
     const auto consider = [&](NodeIndex candidate) {
-      if (is_avoided(node, candidate) || !is_peer(placing, node, candidate, top)) return false;
+      if (is_avoided(node, candidate) || input_.nodes[candidate].is_doubted) return false;
+      if (!is_peer(placing, node, candidate, top)) return false;
       const Rank rank = rank_of(placing, node, candidate);
       if (!best || rank < *best) best = rank;
       return true;

@@ -16,6 +16,7 @@ namespace tayga::orch {
 struct StandbyNode {
   NodeId id;
   bool can_serve = false;            ///< may have more children: there, alive, not banned
+  bool is_doubted = false;           ///< it may be gone: stays a standby, but becomes no other one
   std::uint64_t spare_bps = 0;       ///< uplink that no plan uses
   std::uint64_t load_bps = 0;        ///< what it stands by for already, in other streams
   std::uint32_t children_left = 0;   ///< sessions that it may still accept

@@ -66,8 +66,10 @@ void Auditor::note_sent(const NetObserver::Delivered& frame, SentFrames& sent) {
   const PublisherEpoch epoch = frame.slice->header.epoch;
   if (epoch < sent.epoch) return;  // the rest of what is over
   if (sent.epoch < epoch) {
+    const FrameBank::Next asked_below = sent.asked_below;
     if (sent.epoch != PublisherEpoch{}) sent = SentFrames{};
     sent.epoch = epoch;
+    if (asked_below.epoch == epoch) sent.asked_below = asked_below;
   }
   if (sent.masks.empty()) sent.first = seq;
   if (seq < sent.first) {
@@ -84,7 +86,10 @@ void Auditor::note_sent(const NetObserver::Delivered& frame, SentFrames& sent) {
   std::uint32_t& mask = sent.masks[seq - sent.first];
   const std::uint32_t bit = std::uint32_t{1} << frame.index;
   // An answer crosses what was under way when it was asked for: asking counts from then on.
-  if ((mask & bit) != 0 && seq >= sent.asked_below && !sent.asked.contains(seq)) {
+  const FrameBank::Next& below = sent.asked_below;
+  const bool is_asked =
+      epoch < below.epoch || (epoch == below.epoch && seq < below.seq) || sent.asked.contains(seq);
+  if ((mask & bit) != 0 && !is_asked) {
     require(false, "no frame is sent twice to a child that did not ask again",
             words(frame.from, frame.to, seq, frame.index));
   }
@@ -110,7 +115,7 @@ void Auditor::on_message(const NetObserver::Said& said, const relay::PeerMessage
   } else if (const auto* subscribe = std::get_if<relay::Subscribe>(&message)) {
     SentFrames& sent = sent_to(said, subscribe->track);
     // What was sent before it came may be under way still, and is asked for once more.
-    sent.asked_below = bank_.next_seq(subscribe->track);
+    sent.asked_below = bank_.next(subscribe->track);
   } else if (const auto* receipt = std::get_if<relay::PeerReceipt>(&message)) {
     note_receipt(said, *receipt);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "tests/sim/frame_bank.hpp"
 #include "tests/sim/sim_net.hpp"
 
 #include <array>
@@ -53,7 +54,7 @@ class Auditor {
     std::uint64_t first = 0;
     std::deque<std::uint32_t> masks;
     std::set<std::uint64_t> asked;  ///< again, by fetch
-    std::uint64_t asked_below = 0;  ///< again, by subscribing
+    FrameBank::Next asked_below;    ///< again, by subscribing
   };
   struct Sender {
     std::array<SentFrames, 2> tracks;        ///< the presentation track, the played one

@@ -48,11 +48,11 @@ bool FrameBank::is_forgotten(TrackId track, SliceSeq seq) const {
   return false;
 }
 
-std::uint64_t FrameBank::next_seq(TrackId track) const {
+FrameBank::Next FrameBank::next(TrackId track) const {
   const PublisherEpoch last{std::numeric_limits<std::uint32_t>::max()};
   auto run = runs_.upper_bound({track, last});
-  if (run == runs_.begin() || (--run)->first.first != track) return 0;
-  return run->second.first_seq + run->second.slices.size();
+  if (run == runs_.begin() || (--run)->first.first != track) return {};
+  return {run->first.second, run->second.first_seq + run->second.slices.size()};
 }
 
 bool FrameBank::is_genuine(const Slice& slice, std::size_t index, const SharedBytes& frame) {

@@ -40,8 +40,11 @@ class FrameBank {
                                   const SharedBytes& frame) const;
   /// It was published, and longer ago than what is remembered.
   [[nodiscard]] bool is_forgotten(TrackId track, SliceSeq seq) const;
-  /// One past the newest slice of the track's newest epoch.
-  [[nodiscard]] std::uint64_t next_seq(TrackId track) const;
+  struct Next {
+    PublisherEpoch epoch{0};  ///< the track's newest
+    std::uint64_t seq = 0;    ///< one past its newest slice
+  };
+  [[nodiscard]] Next next(TrackId track) const;
   /// `frame` is frame `index` of `slice`, bit by bit.
   [[nodiscard]] static bool is_genuine(const Slice& slice, std::size_t index,
                                        const SharedBytes& frame);
