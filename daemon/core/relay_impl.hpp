@@ -187,7 +187,7 @@ class Relay::Impl {
   void end_all_service(Peer& child, RefuseReason reason);
   void serve_children(Now now);
   void tell_drops(Peer& child, Now now);
-  void expire_allocations(Peer& child, Now now);
+  void expire_allocations(Peer& child, std::int64_t over_ms);
   void send_head(Peer& child, Now now);
 
   // --- relay_links.cpp

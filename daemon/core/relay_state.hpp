@@ -48,7 +48,9 @@ struct Peer {
   LossReason last_loss = LossReason::closed;
   std::optional<TimePoint> leaves_at;  ///< it said go_away
   TimePoint idle_since{};
-  TimePoint last_pull{};  ///< as a child: media or a head was given
+  TimePoint last_pull{};                ///< as a child: media or a head was given
+  bool is_active = false;               ///< as a child: of at least one stripe
+  std::int64_t service_checked_ms = 0;  ///< as a child: no stripe's service ends before
   ChildFeed feed;
   TokenBucket unannounced{kUnannouncedBurst, kUnannouncedInterval};
   TokenBucket requests{kRequestBurst, kRequestInterval};

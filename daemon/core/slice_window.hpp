@@ -2,6 +2,7 @@
 
 #include "daemon/core/cached_slice.hpp"
 
+#include <array>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -24,6 +25,10 @@ inline constexpr std::size_t kLateJoinSegments = 4;
 /// not know an object's path (its first slice has it); such objects are kept by kind and newness.
 class SliceWindow {
  public:
+  SliceWindow() = default;
+  SliceWindow(const SliceWindow&) = delete;
+  SliceWindow& operator=(const SliceWindow&) = delete;
+
   /// Pre: no slice with this sequence is here.
   void insert(const SlicePtr& slice);
   void erase(const CachedSlice& slice);
@@ -63,10 +68,18 @@ class SliceWindow {
     std::size_t bytes = 0;
     bool sticky = false;
   };
+  using Objects = std::map<ObjectId, Object>;
   void choose_sticky();
+  Objects::iterator find_object(ObjectId object);
+  [[nodiscard]] const SlicePtr*& recent(SliceSeq seq) { return recent_[seq.value() % kRecent]; }
+
+  static constexpr std::size_t kRecent = 256;
 
   Slices slices_;
-  std::map<ObjectId, Object> objects_;
+  // Most look-ups are for what came last: places in slices_ by sequence modulo kRecent.
+  std::array<const SlicePtr*, kRecent> recent_{};
+  Objects objects_;
+  Objects::iterator recent_object_ = objects_.end();  // looked up last
   std::optional<SliceSeq> head_;
   SliceSeq floor_{0};
   bool unstuck_ = false;
