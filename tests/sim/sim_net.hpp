@@ -2,7 +2,9 @@
 
 #include "daemon/core/relay.hpp"
 #include "tests/sim/event_queue.hpp"
+#include "tests/sim/flight_queue.hpp"
 #include "tests/sim/frame_bank.hpp"
+#include "tests/sim/id_table.hpp"
 #include "tests/sim/network_model.hpp"
 #include "tests/sim/path.hpp"
 #include "tests/sim/peer_wire.hpp"
@@ -12,12 +14,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -109,7 +109,7 @@ class SimNet {
   /// Pre: running.
   [[nodiscard]] relay::Relay& relay(NodeIndex node) { return *nodes_[node]->relay; }
   [[nodiscard]] const crypto::SigningKey& key(NodeIndex node) const { return nodes_[node]->key; }
-  [[nodiscard]] const NodeId& id(NodeIndex node) const { return nodes_[node]->id; }
+  [[nodiscard]] const NodeId& id(NodeIndex node) const { return ids_[node]; }
   [[nodiscard]] NodeIndex index(const NodeId& id) const { return indices_.at(id); }
   [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
   [[nodiscard]] std::uint64_t trace_hash() const noexcept { return trace_; }
@@ -138,7 +138,7 @@ class SimNet {
     std::optional<relay::LossReason> end;
   };
   struct Lane {
-    std::deque<Flight> flights;
+    FlightQueue<Flight> flights;
     TimePoint last_arrival{};
     bool scheduled = false;
   };
@@ -164,16 +164,18 @@ class SimNet {
     std::uint32_t session = 0;
     unsigned side = 0;
   };
+  struct Link {
+    NodeIndex peer = 0;
+    Turn turn;  ///< where the node's end is
+  };
   struct Node {
-    explicit Node(crypto::SigningKey of) : key{std::move(of)}, id{key.node_id()} {}
-    crypto::SigningKey key;
-    NodeId id;
+    explicit Node(crypto::SigningKey of) : key{std::move(of)} {}
     std::unique_ptr<relay::Relay> relay;
     std::uint64_t life = 0;  ///< counts processes
     TimePoint stopped_until{};
     std::optional<TimePoint> armed;
-    std::map<NodeIndex, Turn> sessions;  ///< by peer: where this node's end is
-    std::deque<Turn> turns;              ///< ends that have media, in the order of their turns
+    std::vector<Link> links;  ///< its sessions, by peer
+    FlightQueue<Turn> turns;  ///< ends that have media, in the order of their turns
     TimePoint uplink_free{};
     TimePoint downlink_free{};
     bool uplink_armed = false;
@@ -181,12 +183,15 @@ class SimNet {
     Duration drag{0};
     std::uint64_t dials = 0;
     std::uint64_t media_bytes_out = 0;
+    crypto::SigningKey key;
   };
 
   [[nodiscard]] relay::Now wall() const { return sim::at(now_); }
   End& end_of(const Turn& turn) { return sessions_[turn.session]->ends[turn.side]; }
   End& other_end(const Turn& turn) { return sessions_[turn.session]->ends[1 - turn.side]; }
   Turn* find_session(NodeIndex node, NodeIndex peer);
+  void set_session(NodeIndex node, NodeIndex peer, const Turn& turn);
+  void drop_session(NodeIndex node, NodeIndex peer);
   [[nodiscard]] TimePoint held_until(NodeIndex from, NodeIndex to) const;
 
   // sim_net.cpp: events and relays
@@ -225,7 +230,8 @@ class SimNet {
   NetTap* tap_ = nullptr;
   PeerWire wire_;
   std::vector<std::unique_ptr<Node>> nodes_;
-  std::unordered_map<NodeId, NodeIndex> indices_;  // looked up, never iterated
+  std::vector<NodeId> ids_;
+  IdTable indices_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::map<std::pair<NodeIndex, NodeIndex>, TimePoint> clogs_;
   std::array<TimePoint, NetworkModel::kRegions> region_cut_{};
