@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/core/admission.hpp"
+#include "daemon/core/peer_index.hpp"
 #include "daemon/core/relay.hpp"
 #include "daemon/core/relay_state.hpp"
 #include "daemon/core/slice_cache.hpp"
@@ -12,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -294,8 +294,8 @@ class Relay::Impl {
   ReceiptIssuer issuer_;
   SliceCache cache_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
-  std::unordered_map<NodeId, Peer*> peer_index_;  // for the media path; never iterated
-  std::vector<Peer*> children_;                   ///< those with a subscription, by id
+  PeerIndex<Peer> peer_index_;
+  std::vector<Peer*> children_;  ///< those with a subscription, by id
   std::map<StreamId, std::unique_ptr<StreamState>> streams_;
   std::map<wire::StreamTag, StreamState*> tags_;
   std::vector<HeldSubscribe> held_;

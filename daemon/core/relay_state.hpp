@@ -106,6 +106,45 @@ struct UpLink {
   }
 };
 
+/// The links of one track, in the order in which they came. Whose they are stands beside them: to
+/// find one touches none of the others.
+class UpLinks {
+ public:
+  /// nullptr: there is none to that peer.
+  [[nodiscard]] UpLink* find(const Peer& peer) const noexcept {
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+      if (peers_[i] == &peer) return links_[i].get();
+    }
+    return nullptr;
+  }
+  /// Pre: there is none to that peer.
+  UpLink& add(Peer& peer) {
+    peers_.push_back(&peer);
+    links_.push_back(std::make_unique<UpLink>());
+    links_.back()->peer = &peer;
+    return *links_.back();
+  }
+  template <class Pred>
+  void erase_if(Pred&& pred) {
+    if (std::erase_if(links_, [&](const auto& link) { return pred(*link); }) == 0) return;
+    peers_.clear();
+    for (const auto& link : links_) peers_.push_back(link->peer);
+  }
+  void clear() noexcept {
+    links_.clear();
+    peers_.clear();
+  }
+  [[nodiscard]] auto begin() const noexcept { return links_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return links_.end(); }
+  [[nodiscard]] std::size_t size() const noexcept { return links_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return links_.empty(); }
+  UpLink& operator[](std::size_t place) const noexcept { return *links_[place]; }
+
+ private:
+  std::vector<std::unique_ptr<UpLink>> links_;
+  std::vector<const Peer*> peers_;
+};
+
 /// A child that was refused for a passing reason asks again no sooner.
 inline constexpr Duration kRefusedRetryAfter = 500ms;
 /// Media that was fetched may take this long to come.
@@ -148,7 +187,7 @@ struct TrackState {
   std::optional<PublisherEpoch> epoch;
   SliceWindow window;
   std::vector<StripeState> stripes;
-  std::vector<std::unique_ptr<UpLink>> links;
+  UpLinks links;
   std::vector<Fan> fans;
   StripeMask starving = 0;   ///< as the children were told
   std::size_t fan_turn = 0;  ///< who is first changes per frame: the last one waits for all

@@ -26,7 +26,8 @@ void SliceWindow::insert(const SlicePtr& slice) {
   const std::size_t before = slices_.size();
   const auto place = slices_.emplace_hint(slices_.end(), header.seq, slice);
   TAYGA_CHECK(slices_.size() == before + 1);
-  recent(header.seq) = &place->second;
+  Recent& recent = recent_[header.seq.value() % kRecent];
+  if (recent.seq <= header.seq) recent = Recent{header.seq, &place->second};
   if (!head_ || *head_ < header.seq) head_ = header.seq;
 
   auto it = find_object(header.object);
@@ -53,7 +54,8 @@ void SliceWindow::erase(const CachedSlice& slice) {
   const auto oldest = slices_.begin();
   const auto place = oldest != slices_.end() && oldest->first == seq ? oldest : slices_.find(seq);
   if (place != slices_.end()) {
-    if (recent(seq) == &place->second) recent(seq) = nullptr;
+    Recent& recent = recent_[seq.value() % kRecent];
+    if (recent.seq == seq) recent.place = nullptr;
     slices_.erase(place);
   }
   object->second.bytes -= slice.bytes;
@@ -64,7 +66,7 @@ void SliceWindow::erase(const CachedSlice& slice) {
 
 void SliceWindow::clear() {
   slices_.clear();
-  recent_.fill(nullptr);
+  recent_.fill(Recent{});
   objects_.clear();
   recent_object_ = objects_.end();
   head_.reset();
@@ -89,8 +91,9 @@ SliceWindow::Objects::iterator SliceWindow::find_object(ObjectId object) {
 
 const SlicePtr* SliceWindow::find(SliceSeq seq) const {
   if (!head_ || *head_ < seq) return nullptr;
-  const SlicePtr* const known = recent_[seq.value() % kRecent];
-  if (known != nullptr && (*known)->header.seq == seq) return known;
+  const Recent& recent = recent_[seq.value() % kRecent];
+  if (recent.seq == seq) return recent.place;
+  if (recent.seq < seq) return nullptr;
   const auto it = slices_.find(seq);
   return it == slices_.end() ? nullptr : &it->second;
 }

@@ -57,6 +57,10 @@ class SliceWindow {
 
   using Slices = std::map<SliceSeq, SlicePtr>;
   [[nodiscard]] const Slices& slices() const noexcept { return slices_; }
+  /// The first one that is not below `seq`. Cost: none above the head.
+  [[nodiscard]] Slices::const_iterator lower_bound(SliceSeq seq) const {
+    return !head_ || *head_ < seq ? slices_.end() : slices_.lower_bound(seq);
+  }
 
  private:
   struct Object {
@@ -71,13 +75,16 @@ class SliceWindow {
   using Objects = std::map<ObjectId, Object>;
   void choose_sticky();
   Objects::iterator find_object(ObjectId object);
-  [[nodiscard]] const SlicePtr*& recent(SliceSeq seq) { return recent_[seq.value() % kRecent]; }
-
+  /// A place in slices_; nullptr: its slice left.
+  struct Recent {
+    SliceSeq seq{0};
+    const SlicePtr* place = nullptr;
+  };
   static constexpr std::size_t kRecent = 256;
 
   Slices slices_;
-  // Most look-ups are for what came last: places in slices_ by sequence modulo kRecent.
-  std::array<const SlicePtr*, kRecent> recent_{};
+  // Most look-ups are for what came last: by sequence modulo kRecent, of each the highest.
+  std::array<Recent, kRecent> recent_{};
   Objects objects_;
   Objects::iterator recent_object_ = objects_.end();  // looked up last
   std::optional<SliceSeq> head_;
