@@ -286,6 +286,20 @@ class Relay::Impl {
   template <class Visit>
   void for_each_link(const Peer& peer, Visit&& visit);
 
+  // What every input looks at stands together.
+  PeerIndex<Peer> peer_index_;
+  std::map<wire::StreamTag, StreamState*> tags_;
+  std::deque<Action> actions_;
+  std::array<TimePoint, kDuties> dues_ = [] {
+    std::array<TimePoint, kDuties> never{};
+    never.fill(kNever);
+    return never;
+  }();
+  TimePoint rests_until_{};  ///< timers never fire faster than kTimerFloor
+  bool draining_ = false;
+  bool serving_ = true;  ///< to children; false while the upload budget gives nothing
+  bool dirty_ = false;
+
   NodeId self_;
   RelayLimits limits_;
   std::optional<NetworkId> network_;
@@ -294,10 +308,8 @@ class Relay::Impl {
   ReceiptIssuer issuer_;
   SliceCache cache_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
-  PeerIndex<Peer> peer_index_;
   std::vector<Peer*> children_;  ///< those with a subscription, by id
   std::map<StreamId, std::unique_ptr<StreamState>> streams_;
-  std::map<wire::StreamTag, StreamState*> tags_;
   std::vector<HeldSubscribe> held_;
   struct Loss {
     StreamId stream;
@@ -314,18 +326,8 @@ class Relay::Impl {
   std::uint64_t taken_lately_ = 0;       ///< the same of new ones
   TimePoint duplicates_aged_at_{};
   TimePoint deaf_until_{};  ///< our own timers were late: what parents sent is still unread
-  std::deque<Action> actions_;
-  std::array<TimePoint, kDuties> dues_ = [] {
-    std::array<TimePoint, kDuties> never{};
-    never.fill(kNever);
-    return never;
-  }();
-  TimePoint rests_until_{};  ///< timers never fire faster than kTimerFloor
   std::uint64_t next_session_ = 1;
   std::uint64_t next_arrival_ = 1;
-  bool draining_ = false;
-  bool serving_ = true;  ///< to children; false while the upload budget gives nothing
-  bool dirty_ = false;
 };
 
 template <class Visit>

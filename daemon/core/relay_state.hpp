@@ -185,7 +185,6 @@ struct TrackState {
   StreamState* stream = nullptr;
   TrackId id;
   std::optional<PublisherEpoch> epoch;
-  SliceWindow window;
   std::vector<StripeState> stripes;
   UpLinks links;
   std::vector<Fan> fans;
@@ -198,6 +197,7 @@ struct TrackState {
   std::optional<ObjectId> origin_allowed;  ///< a gateway sent us to the origin for it
   WallTime played_since{};
   bool progress_told = false;
+  SliceWindow window;  // large: last, so that what every beat looks at stands together
 };
 
 /// All stripes of a track.

@@ -83,13 +83,13 @@ class SliceWindow {
   static constexpr std::size_t kRecent = 256;
 
   Slices slices_;
-  // Most look-ups are for what came last: by sequence modulo kRecent, of each the highest.
-  std::array<Recent, kRecent> recent_{};
   Objects objects_;
   Objects::iterator recent_object_ = objects_.end();  // looked up last
   std::optional<SliceSeq> head_;
   SliceSeq floor_{0};
   bool unstuck_ = false;
+  // Most look-ups are for what came last: by sequence modulo kRecent, of each the highest.
+  std::array<Recent, kRecent> recent_{};
 };
 
 }  // namespace tayga::relay

@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace tayga::sim {
@@ -133,9 +134,10 @@ class SimNet {
   struct Flight {
     TimePoint at{};
     std::size_t bytes = 0;
-    std::unique_ptr<relay::PeerMessage> message;
-    std::vector<SharedBytes> frames;
-    std::optional<relay::LossReason> end;
+    /// What it is: media, a beat (nearly all that is said), another message, the session's end.
+    using Load = std::variant<std::vector<SharedBytes>, relay::Head,
+                              std::unique_ptr<const relay::PeerMessage>, relay::LossReason>;
+    Load load;
   };
   struct Lane {
     FlightQueue<Flight> flights;
@@ -220,7 +222,8 @@ class SimNet {
   void launch(const Turn& from, unsigned lane, TimePoint left, Flight flight);
   void on_lane(std::uint32_t lane);
   void land(const Turn& from, Flight flight);
-  void deliver_frames(const Turn& to, std::vector<SharedBytes> frames);
+  void hear(const Turn& from, const relay::PeerMessage& message);
+  void deliver_frames(const Turn& to, const std::vector<SharedBytes>& frames);
   void deliver_frame(const Turn& at, const SharedBytes& frame);
   void note(std::uint64_t what) noexcept { trace_ = mix(trace_ ^ what); }
   void note(NodeIndex from, NodeIndex to, std::uint64_t what) noexcept;
@@ -229,6 +232,7 @@ class SimNet {
   Parts parts_;
   NetTap* tap_ = nullptr;
   PeerWire wire_;
+  relay::PeerMessage heard_;  ///< the beat that is being delivered
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<NodeId> ids_;
   IdTable indices_;

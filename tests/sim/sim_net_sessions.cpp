@@ -149,7 +149,7 @@ void SimNet::hang_up(NodeIndex node, NodeIndex peer, relay::LossReason told) {
   const Turn turn = *found;
   End& end = end_of(turn);
   Flight flight;
-  flight.end = told;
+  flight.load = told;
   launch(turn, 0, std::max(now_, end.lanes[1].last_arrival - end.path.one_way()),
          std::move(flight));
   end.open = false;

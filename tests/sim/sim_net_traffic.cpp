@@ -45,8 +45,11 @@ void SimNet::send(NodeIndex from, const NodeId& to, relay::PeerMessage message) 
   for (; copies > 0; --copies) {
     Flight flight;
     flight.bytes = kControlBytes;
-    flight.message = copies > 1 ? std::make_unique<relay::PeerMessage>(message)
-                                : std::make_unique<relay::PeerMessage>(std::move(message));
+    if (auto* const head = std::get_if<relay::Head>(&message)) {
+      flight.load = copies > 1 ? *head : std::move(*head);
+    } else {
+      flight.load = std::make_unique<const relay::PeerMessage>(message);
+    }
     launch(*turn, kControl, now_ + nodes_[from]->drag, std::move(flight));
   }
 }
@@ -107,15 +110,18 @@ bool SimNet::transmit(NodeIndex index, const Turn& turn) {
   const NodeIndex peer = other_end(turn).node;
   Flight flight;
   bool is_empty = false;
+  std::vector<SharedBytes> frames;
   while (flight.bytes < kFlushBytes) {
     auto media = node.relay->next_media(ids_[peer], wall());
     is_empty = !media;
     if (is_empty) break;
     flight.bytes += media->frame->size();
     unsigned copies = tap_ == nullptr ? 1 : tap_->on_send(index, peer, media->frame);
-    for (; copies > 0; --copies) flight.frames.push_back(media->frame);
+    for (; copies > 1; --copies) frames.push_back(media->frame);
+    if (copies > 0) frames.push_back(std::move(media->frame));
   }
   if (flight.bytes == 0) return false;
+  flight.load = std::move(frames);
   const Duration time = time_to_send(flight.bytes, parts_.network.uplink_bps(index, now_));
   node.uplink_free = std::max(node.uplink_free, now_) + time;
   node.media_bytes_out += flight.bytes;
@@ -165,29 +171,37 @@ void SimNet::land(const Turn& from, Flight flight) {
   const Turn to{from.session, 1 - from.side};
   End& receiver = end_of(to);
   if (!receiver.open) return;
-  if (flight.end) return tell_down(to, *flight.end);
+  if (const auto* end = std::get_if<relay::LossReason>(&flight.load)) return tell_down(to, *end);
   if (sender.open && sender.path.corrupts()) {
     tell_down(from, relay::LossReason::reset);
     return tell_down(to, relay::LossReason::reset);
   }
   receiver.bytes_in += flight.bytes;
-  if (flight.message) {
-    const NodeIndex node = receiver.node;
-    note(sender.node, node, flight.message->index());
-    parts_.observer.on_message({sender.node, node, from.session, from.side}, *flight.message);
-    return input(node, [&](relay::Relay& relay, relay::Now now) {
-      relay.on_message(ids_[sender.node], *flight.message, now);
-    });
+  if (auto* const head = std::get_if<relay::Head>(&flight.load)) {
+    heard_ = std::move(*head);
+    return hear(from, heard_);
+  }
+  if (const auto* message = std::get_if<std::unique_ptr<const relay::PeerMessage>>(&flight.load)) {
+    return hear(from, **message);
   }
   sender.in_flight -= std::min(sender.in_flight, flight.bytes);
-  deliver_frames(to, std::move(flight.frames));
+  deliver_frames(to, std::get<std::vector<SharedBytes>>(flight.load));
   if (sender.held_back && sender.open) {
     sender.held_back = false;
     offer_media(sender.node, ids_[receiver.node]);
   }
 }
 
-void SimNet::deliver_frames(const Turn& to, std::vector<SharedBytes> frames) {
+void SimNet::hear(const Turn& from, const relay::PeerMessage& message) {
+  const NodeIndex sender = end_of(from).node;
+  const NodeIndex node = other_end(from).node;
+  note(sender, node, message.index());
+  parts_.observer.on_message({sender, node, from.session, from.side}, message);
+  input(node,
+        [&](relay::Relay& relay, relay::Now now) { relay.on_message(ids_[sender], message, now); });
+}
+
+void SimNet::deliver_frames(const Turn& to, const std::vector<SharedBytes>& frames) {
   for (const SharedBytes& frame : frames) {
     if (!end_of(to).open) return;  // what an earlier one made the relay do
     deliver_frame(to, frame);
