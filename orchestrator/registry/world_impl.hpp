@@ -181,14 +181,17 @@ class World::Impl {
   enum class Load : std::uint8_t { add, remove };
   /// What standbys are planned with, and which sessions all streams need together.
   struct StandbyBooks {
+    /// Place of a node in the input; nullopt: it is not there.
+    [[nodiscard]] std::optional<std::size_t> find(const NodeId& id) const;
+
     StandbyInput input;
+    std::vector<NodeId> ids;                                 ///< by node of the input, ascending
     std::vector<std::uint32_t> children_max;                 ///< by node of the input
     std::vector<std::uint32_t> children;                     ///< distinct, over plans and standbys
     std::unordered_map<std::uint64_t, std::uint32_t> links;  ///< per (parent, child)
   };
   StandbyBooks standby_books(TimePoint now);
-  static void count_session(StandbyBooks& books, const NodeId& parent, const NodeId& child,
-                            Load load);
+  static void count_session(StandbyBooks& books, std::size_t parent, std::size_t child, Load load);
   static void move_standby_load(StandbyBooks& books, const StreamState& stream, Load load);
   bool plan_stream_standbys(StreamState& stream, StandbyBooks& books, TimePoint now) const;
   void refresh_standbys(WorldNow now);
