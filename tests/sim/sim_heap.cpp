@@ -19,18 +19,32 @@
 
 namespace {
 
-constexpr std::size_t kPieceMax = 2048;
-constexpr std::size_t kStep = 16;  // of sizes; also the alignment
-constexpr std::size_t kClasses = kPieceMax / kStep;
+// Sizes rise by kStep, which is also the alignment, up to kSmallMax, then by kLargeStep.
+constexpr std::size_t kStep = 16;
+constexpr std::size_t kSmallMax = 2048;
+constexpr std::size_t kSmallClasses = kSmallMax / kStep;
+constexpr std::size_t kLargeStep = 512;
+constexpr std::size_t kPieceMax = 16 * 1024;
+constexpr std::size_t kClasses = kSmallClasses + (kPieceMax - kSmallMax) / kLargeStep;
 constexpr std::size_t kSpanSize = 64 * 1024;
 constexpr std::size_t kGrowth = 32 * 1024 * 1024;
 constexpr std::size_t kRegionSize = std::size_t{16} * 1024 * 1024 * 1024;  // of addresses
 constexpr std::size_t kHugePage = 2 * 1024 * 1024;
-static_assert(kStep % __STDCPP_DEFAULT_NEW_ALIGNMENT__ == 0);
+static_assert(kStep % __STDCPP_DEFAULT_NEW_ALIGNMENT__ == 0 && kClasses <= 256);
 
 struct Piece {
   Piece* next;
 };
+
+/// Pre: 0 < size <= kPieceMax.
+constexpr std::size_t class_of(std::size_t size) noexcept {
+  return size <= kSmallMax ? (size - 1) / kStep
+                           : kSmallClasses + (size - kSmallMax - 1) / kLargeStep;
+}
+constexpr std::size_t size_of(std::size_t size_class) noexcept {
+  return size_class < kSmallClasses ? (size_class + 1) * kStep
+                                    : kSmallMax + (size_class + 1 - kSmallClasses) * kLargeStep;
+}
 
 struct Heap {
   std::array<Piece*, kClasses> free{};      // let go of, newest first
@@ -76,9 +90,9 @@ bool Heap::add_span(std::size_t size_class) noexcept {
   if (used_end == mapped_end && !grow()) return false;
   span_class[static_cast<std::size_t>(used_end - region) / kSpanSize] =
       static_cast<std::uint8_t>(size_class);
-  const std::size_t pieces = kSpanSize / ((size_class + 1) * kStep);
+  const std::size_t pieces = kSpanSize / size_of(size_class);
   rest[size_class] = used_end;
-  rest_end[size_class] = used_end + pieces * (size_class + 1) * kStep;
+  rest_end[size_class] = used_end + pieces * size_of(size_class);
   used_end += kSpanSize;
   return true;
 }
@@ -86,14 +100,14 @@ bool Heap::add_span(std::size_t size_class) noexcept {
 /// nullptr: the C library's turn.
 inline void* Heap::give(std::size_t size) noexcept {
   if (size > kPieceMax) return nullptr;
-  const std::size_t size_class = size == 0 ? 0 : (size - 1) / kStep;
+  const std::size_t size_class = size == 0 ? 0 : class_of(size);
   if (Piece* const piece = free[size_class]) {
     free[size_class] = piece->next;
     return piece;
   }
   if (rest[size_class] == rest_end[size_class] && !add_span(size_class)) return nullptr;
   std::byte* const piece = rest[size_class];
-  rest[size_class] += (size_class + 1) * kStep;
+  rest[size_class] += size_of(size_class);
   return piece;
 }
 
