@@ -132,9 +132,9 @@ void Relay::Impl::tell_progress(TrackState& track) {
 
 std::optional<Relay::Action> Relay::Impl::poll_action() {
   if (actions_.empty()) return std::nullopt;
-  Action action = std::move(actions_.front());
+  std::optional<Action> action{std::move(actions_.front())};
   actions_.pop_front();
-  if (const auto* progress = std::get_if<Progress>(&action)) {
+  if (const auto* progress = std::get_if<Progress>(&*action)) {
     if (TrackState* track = find_track(progress->stream, progress->track)) {
       track->progress_told = false;
     }

@@ -85,7 +85,10 @@ class Relay::Impl {
   TrackState* find_track(const StreamId& stream, TrackId track);
   TrackState* track_of(StreamState& stream, TrackId track);
   void set_descriptor(StreamState& stream, const StreamDescriptor& descriptor, Now now);
-  void push(Action action) { actions_.push_back(std::move(action)); }
+  template <class OneAction>
+  void push(OneAction action) {
+    actions_.emplace_back(std::move(action));
+  }
   void send(const Peer& peer, PeerMessage message) { push(Send{peer.id, std::move(message)}); }
   void tell_progress(TrackState& track);
   /// What a timer does; each only when it is due, because timers are many and work is seldom.
