@@ -139,15 +139,15 @@ class ChildFeed {
   void on_gone(const QueuedSlice& entry);
   void forget(const QueuedSlice& entry);
 
-  Limits limits_;
-  std::vector<std::unique_ptr<ChildSubscription>> subscriptions_;
-  std::vector<const StreamState*> served_;       // least recently served first
   std::size_t queued_bytes_ = 0;                 // live, arrived, not sent
   TimePoint catch_up_until_ = TimePoint::max();  // no stripe's is earlier
-  std::uint64_t sent_bytes_ = 0;
   std::uint64_t dropped_bytes_ = 0;
+  std::vector<std::unique_ptr<ChildSubscription>> subscriptions_;
   bool ready_ = false;
   bool has_dropped_ = false;
+  std::uint64_t sent_bytes_ = 0;
+  std::vector<const StreamState*> served_;  // least recently served first
+  Limits limits_;
 };
 
 }  // namespace tayga::relay

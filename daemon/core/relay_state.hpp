@@ -31,31 +31,31 @@ inline constexpr std::int64_t kRequestBurst =
     256;  ///< subscribe and unsubscribe; fetch has its own
 inline constexpr Duration kRequestInterval = 20ms;
 
-/// A node that has, or shall have, a session with us.
+/// A node that has, or shall have, a session with us. What beats look at comes first.
 struct Peer {
   explicit Peer(const NodeId& node, const ChildFeed::Limits& limits) : id{node}, feed{limits} {}
 
   NodeId id;
   std::uint64_t session = 0;  ///< number of the session, 0 = none
+  bool is_active = false;     ///< as a child: of at least one stripe
   bool connecting = false;
+  bool suspected = false;               ///< its beat is overdue
+  bool condemned = false;               ///< three are missing: who may replaces it
+  TimePoint last_pull{};                ///< as a child: media or a head was given
+  std::int64_t service_checked_ms = 0;  ///< as a child: no stripe's service ends before
+  std::uint64_t dropped_counted = 0;    ///< of the feed's dropped bytes
+  ChildFeed feed;
+  Cadence cadence;  ///< as a parent
+  LossReason last_loss = LossReason::closed;
   TimePoint connecting_since{};
   TimePoint retry_at{};
   Duration backoff{0};
-  TimePoint blocked_until{};  ///< it tampered: not dialed, not believed
-  Cadence cadence;            ///< as a parent
-  bool suspected = false;     ///< its beat is overdue
-  bool condemned = false;     ///< three are missing: who may replaces it
-  LossReason last_loss = LossReason::closed;
+  TimePoint blocked_until{};           ///< it tampered: not dialed, not believed
   std::optional<TimePoint> leaves_at;  ///< it said go_away
   TimePoint idle_since{};
-  TimePoint last_pull{};                ///< as a child: media or a head was given
-  bool is_active = false;               ///< as a child: of at least one stripe
-  std::int64_t service_checked_ms = 0;  ///< as a child: no stripe's service ends before
-  ChildFeed feed;
   TokenBucket unannounced{kUnannouncedBurst, kUnannouncedInterval};
   TokenBucket requests{kRequestBurst, kRequestInterval};
   TokenBucket fetches{kRequestBurst, kRequestInterval};
-  std::uint64_t dropped_counted = 0;  ///< of the feed's dropped bytes
 
   [[nodiscard]] bool up() const noexcept { return session != 0; }
 };
@@ -161,6 +161,7 @@ struct Mending {
 struct StripeState {
   StripeState(StripeIndex stripe, unsigned stripe_count) noexcept : repair{stripe, stripe_count} {}
 
+  unsigned hops = 0;  ///< to the gateway, as the parent says
   StripeRepair repair;
   std::optional<TimePoint> orphaned_since;
   Duration lateness{0};         ///< of the newest slice
@@ -168,7 +169,6 @@ struct StripeState {
   Duration lateness_jitter{0};  ///< smoothed
   TimePoint gap_since{};        ///< the parent says that it starves
   TimePoint progress_at{};      ///< something came from its parent
-  unsigned hops = 0;            ///< to the gateway, as the parent says
   std::optional<Mending> mending;
   /// The next parent was asked from here on; what is missing below is the old one's to send.
   std::optional<SliceSeq> handover;
