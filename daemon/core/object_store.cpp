@@ -21,7 +21,7 @@ struct Piece {
 };
 
 /// Parts of one object by offset. They come in order but for a few; whoever sends them the other way
-/// round moves at most the 16,384 of the largest object each time.
+/// round moves at most the 16,384 of the largest object for each.
 class Pieces {
  public:
   using Iterator = std::vector<Piece>::const_iterator;
