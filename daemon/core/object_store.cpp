@@ -20,8 +20,8 @@ struct Piece {
   ByteView bytes;
 };
 
-/// Parts of one object by offset. They come in order but for a few; whoever sends them the other way
-/// round moves at most the 16,384 of the largest object for each.
+/// Parts of one object by offset. They come in order but for a few; whoever sends them the other
+/// way round moves at most the 16,384 of the largest object for each.
 class Pieces {
  public:
   using Iterator = std::vector<Piece>::const_iterator;
