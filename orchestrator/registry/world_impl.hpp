@@ -138,6 +138,8 @@ class World::Impl {
   void complain(const NodeId& node, const LinkFailure& failure, WorldNow now);
   [[nodiscard]] Duration silence_max() const;
   void judge_at(NodeState& parent, TimePoint now) const;
+  static constexpr TimePoint kNever = TimePoint::max();
+  [[nodiscard]] TimePoint nodes_due() const;
   void judge(NodeState& parent, WorldNow now);
   void revive(NodeState& state, WorldNow now);
 
@@ -210,6 +212,8 @@ class World::Impl {
 
   WorldOptions options_;
   std::map<NodeId, NodeState> nodes_;
+  /// Earliest of the nodes' times; kNever: none has one; nothing: has to be looked for again.
+  mutable std::optional<TimePoint> nodes_due_;
   std::map<std::string, StreamState> streams_;
   std::map<StreamId, std::string> stream_names_;
   std::map<StreamId, StreamRecord> removed_;  ///< until the outputs that name them are polled
