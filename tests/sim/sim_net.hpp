@@ -148,7 +148,6 @@ class SimNet {
   struct End {
     End(NodeIndex of, Path way) : node{of}, path{std::move(way)} {}
     NodeIndex node;
-    Path path;
     bool open = false;       ///< as far as this end knows
     bool queued = false;     ///< has media to give, waits for its turn on the uplink
     bool held_back = false;  ///< too much of it is under way
@@ -156,6 +155,7 @@ class SimNet {
     std::uint64_t bytes_out = 0;
     std::uint64_t bytes_in = 0;
     std::array<Lane, 2> lanes;  ///< control, media
+    Path path;                  ///< last: an arrival does not look at it
   };
   struct Session {
     Session(End dialer, End acceptor) : ends{std::move(dialer), std::move(acceptor)} {}

@@ -172,7 +172,7 @@ void SimNet::land(const Turn& from, Flight flight) {
   End& receiver = end_of(to);
   if (!receiver.open) return;
   if (const auto* end = std::get_if<relay::LossReason>(&flight.load)) return tell_down(to, *end);
-  if (sender.open && sender.path.corrupts()) {
+  if (options_.corruption_ppm > 0 && sender.open && sender.path.corrupts()) {
     tell_down(from, relay::LossReason::reset);
     return tell_down(to, relay::LossReason::reset);
   }
