@@ -1,5 +1,8 @@
 #pragma once
 
+#include "common/base/bytes.hpp"
+#include "common/base/strong_id.hpp"
+
 #include <algorithm>
 #include <array>
 #include <compare>
@@ -9,15 +12,13 @@
 #include <functional>
 #include <optional>
 
-#include "common/base/bytes.hpp"
-#include "common/base/strong_id.hpp"
-
 namespace tayga {
 
 /// A fixed-size opaque identifier; Tag keeps kinds apart. Ordered bytewise.
 template <class Tag, std::size_t Size>
 struct OpaqueId {
   static constexpr std::size_t kSize = Size;
+  static_assert(Size >= sizeof(std::uint64_t));
 
   std::array<std::byte, Size> bytes{};
 
@@ -32,7 +33,25 @@ struct OpaqueId {
   [[nodiscard]] ByteView view() const noexcept { return bytes; }
   [[nodiscard]] bool is_zero() const noexcept { return *this == OpaqueId{}; }
 
-  friend auto operator<=>(const OpaqueId&, const OpaqueId&) noexcept = default;
+  friend bool operator==(const OpaqueId& a, const OpaqueId& b) noexcept {
+    return std::memcmp(a.bytes.data(), b.bytes.data(), Size) == 0;
+  }
+  /// Ids that differ do so in their first word nearly always: no call for them.
+  friend std::strong_ordering operator<=>(const OpaqueId& a, const OpaqueId& b) noexcept {
+    const std::uint64_t first = a.first_word();
+    const std::uint64_t second = b.first_word();
+    if (first != second) return first <=> second;
+    return std::memcmp(a.bytes.data(), b.bytes.data(), Size) <=> 0;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t first_word() const noexcept {
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < sizeof word; ++i) {
+      word = word << 8U | std::to_integer<std::uint64_t>(bytes[i]);
+    }
+    return word;
+  }
 };
 
 /// Ed25519 public key of a node.
@@ -43,7 +62,8 @@ using StreamId = OpaqueId<struct StreamIdTag, 32>;
 using NetworkId = OpaqueId<struct NetworkIdTag, 8>;
 /// expiry in seconds (8 B, big endian) then 8 random bytes.
 using AllocationId = OpaqueId<struct AllocationIdTag, 16>;
-/// BLAKE2b-128(stream id, key = epoch secret): names a stream in an allocation without revealing it.
+/// BLAKE2b-128(stream id, key = epoch secret): names a stream in an allocation without revealing
+/// it.
 using StreamHandle = OpaqueId<struct StreamHandleTag, 16>;
 
 /// One rendition of a stream. Track 0 carries the catalog, master playlists and other files.

@@ -95,6 +95,7 @@ void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,
   const SliceSeq from = start.value_or(window.late_join_start());
   place.live_from = live_from;
   place.catch_up_until = now + kCatchUpMax;
+  catch_up_until_ = std::min(catch_up_until_, now + kCatchUpMax);
   SliceSeq arrived{0};  // one past the last of this stripe that is here
   for (const auto& [seq, slice] : window.slices()) {
     if (seq.value() % stripe_count != stripe.value()) continue;
@@ -201,8 +202,11 @@ std::optional<ChildFeed::Next> ChildFeed::next(TimePoint now) {
     }
     return Next{place.subscription, frame};
   }
-  for (const auto& subscription : subscriptions_) {
-    for (auto& stripe : subscription->stripes) stripe.catch_up_until.reset();
+  if (catch_up_until_ != TimePoint::max()) {
+    for (const auto& subscription : subscriptions_) {
+      for (auto& stripe : subscription->stripes) stripe.catch_up_until.reset();
+    }
+    catch_up_until_ = TimePoint::max();
   }
   ready_ = false;
   return std::nullopt;
@@ -269,13 +273,23 @@ ChildFeed::LivePlace ChildFeed::victim() {
   return place;
 }
 
-void ChildFeed::enforce(TimePoint now) {
+void ChildFeed::end_catch_ups(TimePoint now) {
+  catch_up_until_ = TimePoint::max();
   for (const auto& subscription : subscriptions_) {
     for (std::size_t stripe = 0; stripe < subscription->stripes.size(); ++stripe) {
       const auto until = subscription->stripes[stripe].catch_up_until;
-      if (until && *until <= now) end_catch_up(*subscription, stripe);
+      if (!until) continue;
+      if (*until <= now) {
+        end_catch_up(*subscription, stripe);
+      } else {
+        catch_up_until_ = std::min(catch_up_until_, *until);
+      }
     }
   }
+}
+
+void ChildFeed::drop_overdue(TimePoint now) {
+  if (catch_up_until_ <= now) end_catch_ups(now);
   for (;;) {
     if (queued_bytes_ > limits_.bytes) {
       const LivePlace place = victim();
@@ -296,6 +310,7 @@ void ChildFeed::drop_object(ChildSubscription& subscription, ObjectId object) {
       dropped_bytes_ += entry.unsent_bytes();
       if (!entry.finished() && subscription.dropped_slices.size() < kDroppedSlicesMax) {
         subscription.dropped_slices.push_back(entry.slice->header.seq);
+        has_dropped_ = true;
       }
       forget(entry);
       return true;

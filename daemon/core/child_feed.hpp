@@ -12,6 +12,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace tayga::relay {
@@ -44,8 +45,7 @@ struct ChildSubscription {
   StripeMask active = 0;
   StripeMask standby = 0;
   std::vector<Stripe> stripes;
-  std::int64_t service_checked_ms = 0;  ///< no stripe's service ends before
-  wire::AllocationBlob allocation{};    ///< the last one that verified
+  wire::AllocationBlob allocation{};  ///< the last one that verified
   std::array<SliceQueue, kPriorities> queues;
   std::vector<ObjectId> dropped;
   std::vector<SliceSeq> dropped_slices;  ///< not told yet, at most kDroppedSlicesMax
@@ -94,6 +94,8 @@ class ChildFeed {
               TimePoint now);
   /// Slices that were dropped for being late or too much, since the last call.
   [[nodiscard]] static std::vector<SliceSeq> take_dropped(ChildSubscription& subscription);
+  /// True once after slices were dropped.
+  [[nodiscard]] bool take_has_dropped() noexcept { return std::exchange(has_dropped_, false); }
 
   void on_header(ChildSubscription& subscription, StripeIndex stripe, const SlicePtr& slice);
   /// A frame of `slice` arrived. Returns true when the child must be told that there is media.
@@ -104,8 +106,10 @@ class ChildFeed {
 
   /// The next frame: by priority, then fair over streams, then oldest first.
   [[nodiscard]] std::optional<Next> next(TimePoint now);
-  /// Drops what is beyond the limits.
-  void enforce(TimePoint now);
+  /// Drops what is beyond the limits. Costs nothing while the child has all that arrived.
+  void enforce(TimePoint now) {
+    if (queued_bytes_ != 0 || catch_up_until_ <= now) drop_overdue(now);
+  }
 
   [[nodiscard]] std::size_t queued_bytes() const noexcept { return queued_bytes_; }
   [[nodiscard]] Duration queued_age(TimePoint now) const;
@@ -125,23 +129,27 @@ class ChildFeed {
     ChildSubscription* subscription = nullptr;
     const QueuedSlice* entry = nullptr;
   };
+  void drop_overdue(TimePoint now);
   [[nodiscard]] Place choose(std::size_t priority);
   [[nodiscard]] LivePlace oldest_live(std::size_t priority_first, std::size_t priority_last);
   [[nodiscard]] LivePlace victim();
   [[nodiscard]] LivePlace overdue(TimePoint now);
   [[nodiscard]] Duration age_limit(const ChildSubscription& subscription) const;
+  void end_catch_ups(TimePoint now);
   void end_catch_up(ChildSubscription& subscription, std::size_t stripe);
   void drop_object(ChildSubscription& subscription, ObjectId object);
   void on_gone(const QueuedSlice& entry);
   void forget(const QueuedSlice& entry);
 
-  Limits limits_;
-  std::vector<std::unique_ptr<ChildSubscription>> subscriptions_;
-  std::vector<const StreamState*> served_;  // least recently served first
-  std::size_t queued_bytes_ = 0;            // live, arrived, not sent
-  std::uint64_t sent_bytes_ = 0;
+  std::size_t queued_bytes_ = 0;                 // live, arrived, not sent
+  TimePoint catch_up_until_ = TimePoint::max();  // no stripe's is earlier
   std::uint64_t dropped_bytes_ = 0;
+  std::vector<std::unique_ptr<ChildSubscription>> subscriptions_;
   bool ready_ = false;
+  bool has_dropped_ = false;
+  std::uint64_t sent_bytes_ = 0;
+  std::vector<const StreamState*> served_;  // least recently served first
+  Limits limits_;
 };
 
 }  // namespace tayga::relay

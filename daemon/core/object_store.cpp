@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 namespace tayga::relay {
 namespace {
@@ -13,15 +15,54 @@ constexpr std::size_t kGoneObjectsMax = 64;
 using Key = std::pair<PublisherEpoch, ObjectId>;
 
 struct Piece {
+  std::uint64_t offset = 0;
   SharedBytes owner;
   ByteView bytes;
 };
 
+/// Parts of one object by offset. They come in order but for a few; whoever sends them the other
+/// way round moves at most the 16,384 of the largest object for each.
+class Pieces {
+ public:
+  using Iterator = std::vector<Piece>::const_iterator;
+
+  /// One that begins where another one does is not taken.
+  void add(Piece piece) {
+    const auto place = lower_bound(piece.offset);
+    if (place != pieces_.end() && place->offset == piece.offset) return;
+    pieces_.insert(place, std::move(piece));
+  }
+  /// nullptr: none begins there.
+  [[nodiscard]] const Piece* find(std::uint64_t offset) const {
+    const auto place = lower_bound(offset);
+    return place == pieces_.end() || place->offset != offset ? nullptr : &*place;
+  }
+  /// The first one that begins at `offset` or behind it; nullptr when there is none.
+  [[nodiscard]] const Piece* at_or_behind(std::uint64_t offset) const {
+    const auto place = lower_bound(offset);
+    return place == pieces_.end() ? nullptr : &*place;
+  }
+  /// The last one that begins at `offset` or before it; nullptr when there is none.
+  [[nodiscard]] const Piece* at_or_before(std::uint64_t offset) const {
+    const auto place = std::ranges::upper_bound(pieces_, offset, {}, &Piece::offset);
+    return place == pieces_.begin() ? nullptr : &*std::prev(place);
+  }
+
+ private:
+  [[nodiscard]] Iterator lower_bound(std::uint64_t offset) const {
+    if (pieces_.empty() || pieces_.back().offset < offset) return pieces_.end();
+    if (pieces_.back().offset == offset) return std::prev(pieces_.end());
+    return std::ranges::lower_bound(pieces_, offset, {}, &Piece::offset);
+  }
+
+  std::vector<Piece> pieces_;
+};
+
 struct Object {
   ObjectInfo info;
-  std::map<std::uint64_t, Piece> pieces;  // by offset
-  std::uint64_t announced = 0;            // end of the furthest slice
-  WallTime first_time{};                  // publisher's, of its oldest slice here
+  Pieces pieces;
+  std::uint64_t announced = 0;  // end of the furthest slice
+  WallTime first_time{};        // publisher's, of its oldest slice here
   bool has_first = false;
 };
 
@@ -32,8 +73,10 @@ class ObjectStore::Impl {
   void on_header(const media::SliceHeader& header, const std::optional<Now>& now,
                  const Late& late) {
     const Key key{header.epoch, header.object};
-    if (std::find(gone.begin(), gone.end(), key) != gone.end()) return;
-    auto [it, is_new] = objects.try_emplace(key);
+    auto it = find_recent(key);
+    const bool is_new = it == objects.end();
+    if (is_new && std::find(gone.begin(), gone.end(), key) != gone.end()) return;
+    if (is_new) it = recent = objects.try_emplace(key).first;
     Object& object = it->second;
     if (is_new) {
       object.info.epoch = header.epoch;
@@ -56,11 +99,11 @@ class ObjectStore::Impl {
 
   void on_chunk(const media::SliceHeader& header, std::size_t index, SharedBytes frame,
                 ByteView payload, Now now, const Late& late) {
-    const auto it = objects.find(Key{header.epoch, header.object});
+    const auto it = find_recent(Key{header.epoch, header.object});
     if (it == objects.end()) return;
     Object& object = it->second;
     const std::uint64_t offset = header.offset + index * wire::kChunkSize;
-    object.pieces.try_emplace(offset, Piece{std::move(frame), payload});
+    object.pieces.add(Piece{offset, std::move(frame), payload});
     settle(object, now, late);
   }
 
@@ -71,7 +114,7 @@ class ObjectStore::Impl {
     Object& object = it->second;
     if (!object.info.size && size && *size >= object.announced) object.info.size = size;
     const ByteView view{*bytes};
-    if (!view.empty()) object.pieces.try_emplace(offset, Piece{std::move(bytes), view});
+    if (!view.empty()) object.pieces.add(Piece{offset, std::move(bytes), view});
     settle(object, now, late);
   }
 
@@ -84,6 +127,7 @@ class ObjectStore::Impl {
                             object.info.contiguous == object.announced;
       if (!given_up) ++counters.lost;
     }
+    if (recent == it) recent = objects.end();
     objects.erase(it);
     if (gone.size() >= kGoneObjectsMax) gone.pop_front();
     gone.push_back(key);
@@ -94,13 +138,20 @@ class ObjectStore::Impl {
     return it == objects.end() ? nullptr : &it->second;
   }
 
-  std::map<Key, Object> objects;
+  using Objects = std::map<Key, Object>;
+
+  Objects objects;
+  Objects::iterator recent = objects.end();  // slices of one object come one after the other
   Counters counters;
   std::deque<Key> gone;
   // The first object that began after the track was joined: an earlier one may lack its begin.
   std::optional<Key> counted_from;
 
  private:
+  Objects::iterator find_recent(const Key& key) {
+    if (recent == objects.end() || recent->first != key) recent = objects.find(key);
+    return recent;
+  }
   void count_from(const Key& key) {
     if (!counted_from || key < *counted_from) counted_from = key;
   }
@@ -108,9 +159,8 @@ class ObjectStore::Impl {
   void settle(Object& object, const std::optional<Now>& now, const Late& late) {
     ObjectInfo& info = object.info;
     if (info.completed_at) return;
-    for (auto it = object.pieces.find(info.contiguous); it != object.pieces.end();
-         it = object.pieces.find(info.contiguous)) {
-      info.contiguous += it->second.bytes.size();
+    while (const Piece* next = object.pieces.find(info.contiguous)) {
+      info.contiguous += next->bytes.size();
     }
     if (!info.complete()) return;
     info.completed_at = now ? now->wall : info.publisher_time;
@@ -182,12 +232,11 @@ std::optional<ObjectBytes> ObjectStore::read(PublisherEpoch epoch, ObjectId id,
                                              std::uint64_t offset) const {
   const Object* object = impl_->find(Key{epoch, id});
   if (object == nullptr) return std::nullopt;
-  auto it = object->pieces.upper_bound(offset);
-  if (it == object->pieces.begin()) return std::nullopt;
-  --it;
-  const std::uint64_t inside = offset - it->first;
-  if (inside >= it->second.bytes.size()) return std::nullopt;
-  return ObjectBytes{it->second.owner, it->second.bytes.subspan(inside)};
+  const Piece* piece = object->pieces.at_or_before(offset);
+  if (piece == nullptr) return std::nullopt;
+  const std::uint64_t inside = offset - piece->offset;
+  if (inside >= piece->bytes.size()) return std::nullopt;
+  return ObjectBytes{piece->owner, piece->bytes.subspan(inside)};
 }
 
 const ObjectInfo* ObjectStore::next(const std::optional<Key>& after) const {
@@ -199,8 +248,7 @@ std::optional<ObjectStore::Hole> ObjectStore::first_hole(PublisherEpoch epoch, O
   const Object* object = impl_->find(Key{epoch, id});
   if (object == nullptr || object->info.complete()) return std::nullopt;
   const std::uint64_t begin = object->info.contiguous;
-  const auto behind = object->pieces.lower_bound(begin);
-  if (behind != object->pieces.end()) return Hole{begin, behind->first};
+  if (const Piece* behind = object->pieces.at_or_behind(begin)) return Hole{begin, behind->offset};
   return Hole{begin, object->info.size.value_or(0)};
 }
 

@@ -30,8 +30,7 @@ Relay::Impl::Impl(const crypto::SigningKey& identity, const RelayLimits& limits,
 // --- state
 
 Peer* Relay::Impl::find_peer(const NodeId& node) {
-  const auto it = peer_index_.find(node);
-  return it == peer_index_.end() ? nullptr : it->second;
+  return peer_index_.find(node);
 }
 
 Peer& Relay::Impl::peer_of(const NodeId& node) {
@@ -39,7 +38,7 @@ Peer& Relay::Impl::peer_of(const NodeId& node) {
   auto& peer = peers_[node];
   peer = std::make_unique<Peer>(
       node, ChildFeed::Limits{limits_.child_queue_bytes, limits_.child_queue_age});
-  peer_index_.emplace(node, peer.get());
+  peer_index_.add(*peer);
   return *peer;
 }
 
@@ -133,9 +132,9 @@ void Relay::Impl::tell_progress(TrackState& track) {
 
 std::optional<Relay::Action> Relay::Impl::poll_action() {
   if (actions_.empty()) return std::nullopt;
-  Action action = std::move(actions_.front());
+  std::optional<Action> action{std::move(actions_.front())};
   actions_.pop_front();
-  if (const auto* progress = std::get_if<Progress>(&action)) {
+  if (const auto* progress = std::get_if<Progress>(&*action)) {
     if (TrackState* track = find_track(progress->stream, progress->track)) {
       track->progress_told = false;
     }
@@ -258,7 +257,7 @@ void Relay::Impl::drop_idle_peers(Now now) {
     } else if (now.mono < peer.blocked_until) {
       ++it;  // remembered so that it is not believed when it comes back
     } else {
-      peer_index_.erase(peer.id);
+      peer_index_.erase(peer);
       it = peers_.erase(it);
     }
   }

@@ -131,7 +131,7 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
     if ((message.stripes & to_mask(stripe)) == 0) continue;
     auto& until_ms = subscription->stripes[i].service_until_ms;
     until_ms = std::max(until_ms, until);
-    subscription->service_checked_ms = std::min(subscription->service_checked_ms, until_ms);
+    child.service_checked_ms = std::min(child.service_checked_ms, until_ms);
     if (message.mode == SubscribeMode::standby || (fresh & to_mask(stripe)) == 0) continue;
     std::optional<SliceSeq> start;
     subscription->stripes[i].asked_epoch = PublisherEpoch{0};
@@ -238,6 +238,9 @@ void Relay::Impl::update_child(Peer& peer) {
 }
 
 void Relay::Impl::update_fan(Peer& child, TrackState& track) {
+  child.is_active = std::ranges::any_of(child.feed.subscriptions(), [](const auto& subscription) {
+    return subscription->active != 0;
+  });
   std::erase_if(track.fans, [&](const Fan& fan) { return fan.peer == &child; });
   ChildSubscription* subscription = child.feed.find(track);
   if (subscription == nullptr || subscription->active == 0) return;

@@ -2,6 +2,7 @@
 
 #include "daemon/core/admission.hpp"
 #include "daemon/core/duplicate_budget.hpp"
+#include "daemon/core/peer_index.hpp"
 #include "daemon/core/relay.hpp"
 #include "daemon/core/relay_state.hpp"
 #include "daemon/core/slice_cache.hpp"
@@ -13,7 +14,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -86,7 +86,10 @@ class Relay::Impl {
   TrackState* find_track(const StreamId& stream, TrackId track);
   TrackState* track_of(StreamState& stream, TrackId track);
   void set_descriptor(StreamState& stream, const StreamDescriptor& descriptor, Now now);
-  void push(Action action) { actions_.push_back(std::move(action)); }
+  template <class OneAction>
+  void push(OneAction action) {
+    actions_.emplace_back(std::move(action));
+  }
   void send(const Peer& peer, PeerMessage message) { push(Send{peer.id, std::move(message)}); }
   void tell_progress(TrackState& track);
   /// What a timer does; each only when it is due, because timers are many and work is seldom.
@@ -188,7 +191,7 @@ class Relay::Impl {
   void end_all_service(Peer& child, RefuseReason reason);
   void serve_children(Now now);
   void tell_drops(Peer& child, Now now);
-  void expire_allocations(Peer& child, Now now);
+  void expire_allocations(Peer& child, std::int64_t over_ms);
   void send_head(Peer& child, Now now);
 
   // --- relay_links.cpp
@@ -286,6 +289,20 @@ class Relay::Impl {
   template <class Visit>
   void for_each_link(const Peer& peer, Visit&& visit);
 
+  // What every input looks at stands together.
+  PeerIndex<Peer> peer_index_;
+  std::map<wire::StreamTag, StreamState*> tags_;
+  std::deque<Action> actions_;
+  std::array<TimePoint, kDuties> dues_ = [] {
+    std::array<TimePoint, kDuties> never{};
+    never.fill(kNever);
+    return never;
+  }();
+  TimePoint rests_until_{};  ///< timers never fire faster than kTimerFloor
+  bool draining_ = false;
+  bool serving_ = true;  ///< to children; false while the upload budget gives nothing
+  bool dirty_ = false;
+
   NodeId self_;
   RelayLimits limits_;
   std::optional<NetworkId> network_;
@@ -294,10 +311,8 @@ class Relay::Impl {
   ReceiptIssuer issuer_;
   SliceCache cache_;
   std::map<NodeId, std::unique_ptr<Peer>> peers_;
-  std::unordered_map<NodeId, Peer*> peer_index_;  // for the media path; never iterated
-  std::vector<Peer*> children_;                   ///< those with a subscription, by id
+  std::vector<Peer*> children_;  ///< those with a subscription, by id
   std::map<StreamId, std::unique_ptr<StreamState>> streams_;
-  std::map<wire::StreamTag, StreamState*> tags_;
   std::vector<HeldSubscribe> held_;
   struct Loss {
     StreamId stream;
@@ -312,18 +327,8 @@ class Relay::Impl {
   std::uint64_t next_request_ = 1;
   DuplicateBudget duplicates_;
   TimePoint deaf_until_{};  ///< our own timers were late: what parents sent is still unread
-  std::deque<Action> actions_;
-  std::array<TimePoint, kDuties> dues_ = [] {
-    std::array<TimePoint, kDuties> never{};
-    never.fill(kNever);
-    return never;
-  }();
-  TimePoint rests_until_{};  ///< timers never fire faster than kTimerFloor
   std::uint64_t next_session_ = 1;
   std::uint64_t next_arrival_ = 1;
-  bool draining_ = false;
-  bool serving_ = true;  ///< to children; false while the upload budget gives nothing
-  bool dirty_ = false;
 };
 
 template <class Visit>

@@ -20,10 +20,7 @@ constexpr std::size_t kAllocationsMax = 1024;
 }  // namespace
 
 UpLink* Relay::Impl::find_link(TrackState& track, const Peer& peer) {
-  for (const auto& link : track.links) {
-    if (link->peer == &peer) return link.get();
-  }
-  return nullptr;
+  return track.links.find(peer);
 }
 
 // --- target state
@@ -84,11 +81,7 @@ void Relay::Impl::set_links(StreamState& stream, const Assignment& assignment, N
     if (track == nullptr) continue;
     Peer& peer = peer_of(up.parent);
     UpLink* link = find_link(*track, peer);
-    if (link == nullptr) {
-      track->links.push_back(std::make_unique<UpLink>());
-      link = track->links.back().get();
-      link->peer = &peer;
-    }
+    if (link == nullptr) link = &track->links.add(peer);
     switch (up.role) {
       case UpstreamRole::primary:
         link->wanted |= to_mask(up.stripe);
@@ -132,7 +125,7 @@ void Relay::Impl::reconcile_track(StreamState& stream, TrackState& track, Now no
       wake_at(Duty::links, link->retired_until);
     }
   }
-  std::erase_if(track.links, [&](const auto& link) { return link->idle(now.mono); });
+  track.links.erase_if([&](const UpLink& link) { return link.idle(now.mono); });
   for (const auto& link : track.links) {
     const StripeMask all = link->wanted | link->wanted_standby | link->wanted_rescue;
     if (all != 0 && !link->peer->up()) connect(*link->peer, now);

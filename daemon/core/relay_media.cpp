@@ -1,5 +1,6 @@
 #include "common/media/slice.hpp"
 #include "common/wire/frame.hpp"
+#include "common/wire/shared_frame.hpp"
 #include "daemon/core/relay_impl.hpp"
 
 #include <algorithm>
@@ -88,8 +89,7 @@ void Relay::Impl::on_slice_header(Peer& from, ByteView payload, Now now) {
   StripeState& stripe = track.stripes[source->stripe.value()];
   note_lateness(stripe, *source, now.wall - header.publisher_time);
   stripe.repair.on_header(header.seq, header.kind, header.priority, now.mono);
-  auto frame =
-      std::make_shared<const Bytes>(wire::serialize_frame(wire::FrameType::slice_header, payload));
+  SharedBytes frame = wire::serialize_shared_frame(wire::FrameType::slice_header, payload);
   const SlicePtr slice = insert_slice(track, std::move(header), std::move(frame), now);
   slice->add_announcer(from.session);
   if (cache_.over_bytes()) evict(now);

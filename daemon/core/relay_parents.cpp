@@ -116,7 +116,7 @@ void Relay::Impl::flush_losses() {
     const std::uint64_t revision = stream == nullptr ? 0 : stream->revision;
     StripeMask rest = loss.stripes;
     for (std::size_t i = 0; track != nullptr && i < track->links.size(); ++i) {
-      const UpLink& link = *track->links[i];
+      const UpLink& link = track->links[i];
       const StripeMask taken = rest & link.wanted;
       if (taken == 0 || link.peer->id == loss.parent) continue;
       // A lost standby leaves the stripe where it was: nobody took over.

@@ -65,6 +65,7 @@ void Relay::Impl::repair_tracks(Now now) {
 void Relay::Impl::repair_track(StreamState& stream, TrackState& track, Now now) {
   track.repair_at = now.mono + kRepairTick;
   const std::vector<MissingSlice> missing = missing_slices(stream, track, now);
+  if (missing.empty() && track.repair_plan.is_idle()) return;
   std::size_t pressing = 0;
   for (const auto& link : track.links) {
     pressing += link->pressed_at && now.mono - *link->pressed_at < kPressedSpan ? 1U : 0U;
@@ -117,6 +118,7 @@ std::vector<MissingSlice> Relay::Impl::missing_slices(StreamState& stream, Track
       }
     }
   }
+  if (missing.empty()) return missing;
   std::ranges::sort(missing, {}, &MissingSlice::seq);
   std::map<ObjectId, std::size_t> lacking;
   for (const MissingSlice& slice : missing) {
@@ -139,7 +141,7 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
   slice.passed = hole.passed;
   const StripeState& stripe = track.stripes[hole.seq.value() % track.stripes.size()];
   const auto& slices = track.window.slices();
-  const auto above = slices.lower_bound(hole.seq);
+  const auto above = track.window.lower_bound(hole.seq);
   WallTime published = now.wall;
   if (above != slices.end() && above->first == hole.seq) {
     published = above->second->header.publisher_time;
@@ -235,7 +237,7 @@ UpLink* Relay::Impl::other_source(TrackState& track, StripeIndex stripe, Now now
   const UpLink* asked = repair_source(track, stripe, now);
   const std::size_t count = track.links.size();
   for (std::size_t i = 0; i < count; ++i) {
-    UpLink& link = *track.links[(stripe.value() + i) % count];
+    UpLink& link = track.links[(stripe.value() + i) % count];
     const Peer& peer = *link.peer;
     if (&link == asked || !peer.up() || peer.suspected || now.mono < peer.blocked_until) continue;
     if ((link.confirmed | link.confirmed_standby) == 0 || link.wanted_rescue != 0) continue;
@@ -254,11 +256,7 @@ UpLink* Relay::Impl::gateway_link(StreamState& stream, TrackState& track, Now no
   Peer& peer = peer_of(id);
   if (now.mono < peer.blocked_until) return nullptr;
   UpLink* link = find_link(track, peer);
-  if (link == nullptr) {
-    track.links.push_back(std::make_unique<UpLink>());
-    link = track.links.back().get();
-    link->peer = &peer;
-  }
+  if (link == nullptr) link = &track.links.add(peer);
   if (link->wanted_rescue == 0) {
     link->wanted_rescue = all_stripes(track);
     dirty_ = true;

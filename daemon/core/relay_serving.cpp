@@ -68,6 +68,7 @@ bool Relay::Impl::make_room(SubscribeMode mode) {
 
 /// Tells a child what its full queue lost: it need not wait to find out.
 void Relay::Impl::tell_drops(Peer& child, Now now) {
+  if (!child.feed.take_has_dropped()) return;
   for (const auto& subscription : child.feed.subscriptions()) {
     if (subscription->dropped_slices.empty()) continue;
     const std::vector<SliceSeq> lost = child.feed.take_dropped(*subscription);
@@ -84,28 +85,26 @@ void Relay::Impl::tell_drops(Peer& child, Now now) {
 }
 
 void Relay::Impl::serve_children(Now now) {
+  const std::int64_t over_ms = to_unix_ms(now.wall - grace_.at(now.mono));
   for (std::size_t i = 0; i < children_.size();) {
     Peer* const peer = children_[i];
-    expire_allocations(*peer, now);
+    if (peer->service_checked_ms < over_ms) expire_allocations(*peer, over_ms);
     if (peer->feed.subscriptions().empty()) continue;  // it left its place to the next one
     ++i;
     peer->feed.enforce(now.mono);
     count_dropped(*peer);
     tell_drops(*peer, now);
-    const auto& subscriptions = peer->feed.subscriptions();
-    const bool active = std::ranges::any_of(
-        subscriptions, [](const auto& subscription) { return subscription->active != 0; });
-    const Duration interval = active ? limits_.head_interval : limits_.standby_interval;
+    const Duration interval = peer->is_active ? limits_.head_interval : limits_.standby_interval;
     if (now.mono + kTogether >= peer->last_pull + interval) send_head(*peer, now);
     wake_at(Duty::children, peer->last_pull + interval);
   }
 }
 
-void Relay::Impl::expire_allocations(Peer& child, Now now) {
-  const std::int64_t over_ms = to_unix_ms(now.wall - grace_.at(now.mono));
+/// Ends what was to be served until before `over_ms`.
+void Relay::Impl::expire_allocations(Peer& child, std::int64_t over_ms) {
+  child.service_checked_ms = std::numeric_limits<std::int64_t>::max();
   for (std::size_t s = child.feed.subscriptions().size(); s > 0; --s) {
     ChildSubscription& subscription = *child.feed.subscriptions()[s - 1];
-    if (subscription.service_checked_ms >= over_ms) continue;
     StripeMask over = 0;
     std::int64_t next_ms = std::numeric_limits<std::int64_t>::max();
     for (std::size_t i = 0; i < subscription.stripes.size(); ++i) {
@@ -118,7 +117,7 @@ void Relay::Impl::expire_allocations(Peer& child, Now now) {
         next_ms = std::min(next_ms, until_ms);
       }
     }
-    subscription.service_checked_ms = next_ms;
+    child.service_checked_ms = std::min(child.service_checked_ms, next_ms);
     if (over == 0) continue;
     const TrackState& track = *subscription.track;
     send(child, SubscribeRefused{track.stream->descriptor.id, track.id, over,

@@ -31,29 +31,31 @@ inline constexpr std::int64_t kRequestBurst =
     256;  ///< subscribe and unsubscribe; fetch has its own
 inline constexpr Duration kRequestInterval = 20ms;
 
-/// A node that has, or shall have, a session with us.
+/// A node that has, or shall have, a session with us. What beats look at comes first.
 struct Peer {
   explicit Peer(const NodeId& node, const ChildFeed::Limits& limits) : id{node}, feed{limits} {}
 
   NodeId id;
   std::uint64_t session = 0;  ///< number of the session, 0 = none
+  bool is_active = false;     ///< as a child: of at least one stripe
   bool connecting = false;
+  bool suspected = false;               ///< its beat is overdue
+  bool condemned = false;               ///< three are missing: who may replaces it
+  TimePoint last_pull{};                ///< as a child: media or a head was given
+  std::int64_t service_checked_ms = 0;  ///< as a child: no stripe's service ends before
+  std::uint64_t dropped_counted = 0;    ///< of the feed's dropped bytes
+  ChildFeed feed;
+  Cadence cadence;  ///< as a parent
+  LossReason last_loss = LossReason::closed;
   TimePoint connecting_since{};
   TimePoint retry_at{};
   Duration backoff{0};
-  TimePoint blocked_until{};  ///< it tampered: not dialed, not believed
-  Cadence cadence;            ///< as a parent
-  bool suspected = false;     ///< its beat is overdue
-  bool condemned = false;     ///< three are missing: who may replaces it
-  LossReason last_loss = LossReason::closed;
+  TimePoint blocked_until{};           ///< it tampered: not dialed, not believed
   std::optional<TimePoint> leaves_at;  ///< it said go_away
   TimePoint idle_since{};
-  TimePoint last_pull{};  ///< as a child: media or a head was given
-  ChildFeed feed;
   TokenBucket unannounced{kUnannouncedBurst, kUnannouncedInterval};
   TokenBucket requests{kRequestBurst, kRequestInterval};
   TokenBucket fetches{kRequestBurst, kRequestInterval};
-  std::uint64_t dropped_counted = 0;  ///< of the feed's dropped bytes
 
   [[nodiscard]] bool up() const noexcept { return session != 0; }
 };
@@ -110,6 +112,45 @@ struct UpLink {
   }
 };
 
+/// The links of one track, in the order in which they came. Whose they are stands beside them: to
+/// find one touches none of the others.
+class UpLinks {
+ public:
+  /// nullptr: there is none to that peer.
+  [[nodiscard]] UpLink* find(const Peer& peer) const noexcept {
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+      if (peers_[i] == &peer) return links_[i].get();
+    }
+    return nullptr;
+  }
+  /// Pre: there is none to that peer.
+  UpLink& add(Peer& peer) {
+    peers_.push_back(&peer);
+    links_.push_back(std::make_unique<UpLink>());
+    links_.back()->peer = &peer;
+    return *links_.back();
+  }
+  template <class Pred>
+  void erase_if(Pred&& pred) {
+    if (std::erase_if(links_, [&](const auto& link) { return pred(*link); }) == 0) return;
+    peers_.clear();
+    for (const auto& link : links_) peers_.push_back(link->peer);
+  }
+  void clear() noexcept {
+    links_.clear();
+    peers_.clear();
+  }
+  [[nodiscard]] auto begin() const noexcept { return links_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return links_.end(); }
+  [[nodiscard]] std::size_t size() const noexcept { return links_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return links_.empty(); }
+  UpLink& operator[](std::size_t place) const noexcept { return *links_[place]; }
+
+ private:
+  std::vector<std::unique_ptr<UpLink>> links_;
+  std::vector<const Peer*> peers_;
+};
+
 /// A child that was refused for a passing reason asks again no sooner.
 inline constexpr Duration kRefusedRetryAfter = 500ms;
 /// Media that was fetched may take this long to come.
@@ -126,6 +167,7 @@ struct Mending {
 struct StripeState {
   StripeState(StripeIndex stripe, unsigned stripe_count) noexcept : repair{stripe, stripe_count} {}
 
+  unsigned hops = 0;  ///< to the gateway, as the parent says
   StripeRepair repair;
   std::optional<TimePoint> orphaned_since;
   Duration lateness{0};         ///< of the newest slice
@@ -133,7 +175,6 @@ struct StripeState {
   Duration lateness_jitter{0};  ///< smoothed
   TimePoint gap_since{};        ///< the parent says that it starves
   TimePoint progress_at{};      ///< something came from its parent
-  unsigned hops = 0;            ///< to the gateway, as the parent says
   std::optional<Mending> mending;
   /// The next parent was asked from here on; what is missing below is the old one's to send.
   std::optional<SliceSeq> handover;
@@ -150,9 +191,8 @@ struct TrackState {
   StreamState* stream = nullptr;
   TrackId id;
   std::optional<PublisherEpoch> epoch;
-  SliceWindow window;
   std::vector<StripeState> stripes;
-  std::vector<std::unique_ptr<UpLink>> links;
+  UpLinks links;
   std::vector<Fan> fans;
   StripeMask starving = 0;   ///< as the children were told
   std::size_t fan_turn = 0;  ///< who is first changes per frame: the last one waits for all
@@ -163,6 +203,7 @@ struct TrackState {
   std::optional<ObjectId> origin_allowed;  ///< a gateway sent us to the origin for it
   WallTime played_since{};
   bool progress_told = false;
+  SliceWindow window;  // large: last, so that what every beat looks at stands together
 };
 
 /// All stripes of a track.

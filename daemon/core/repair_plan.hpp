@@ -72,6 +72,10 @@ class RepairPlan {
   void plan(std::span<const MissingSlice> missing, const Case& how, TimePoint now,
             const TryAsk& try_ask);
   void clear();
+  /// Nothing was missing, and nothing was said to be dropped, when plan() was called last.
+  [[nodiscard]] bool is_idle() const noexcept {
+    return entries_.empty() && dropped_.empty() && !next_;
+  }
 
   /// When plan() may ask something again; nullopt while nothing is missing.
   [[nodiscard]] std::optional<TimePoint> next_timeout() const noexcept { return next_; }

@@ -23,11 +23,16 @@ std::size_t versions_max(media::ObjectKind kind, bool path_known) noexcept {
 
 void SliceWindow::insert(const SlicePtr& slice) {
   const media::SliceHeader& header = slice->header;
-  const bool inserted = slices_.emplace(header.seq, slice).second;
-  TAYGA_CHECK(inserted);
+  const std::size_t before = slices_.size();
+  const auto place = slices_.emplace_hint(slices_.end(), header.seq, slice);
+  TAYGA_CHECK(slices_.size() == before + 1);
+  Recent& recent = recent_[header.seq.value() % kRecent];
+  if (recent.seq <= header.seq) recent = Recent{header.seq, &place->second};
   if (!head_ || *head_ < header.seq) head_ = header.seq;
 
-  auto [it, is_new] = objects_.try_emplace(header.object);
+  auto it = find_object(header.object);
+  const bool is_new = it == objects_.end();
+  if (is_new) it = recent_object_ = objects_.try_emplace(header.object).first;
   Object& object = it->second;
   if (is_new) {
     object.kind = header.kind;
@@ -42,33 +47,53 @@ void SliceWindow::insert(const SlicePtr& slice) {
 }
 
 void SliceWindow::erase(const CachedSlice& slice) {
+  const SliceSeq seq = slice.header.seq;
   const auto object = objects_.find(slice.header.object);
   TAYGA_CHECK(object != objects_.end());
-  if (!is_sticky_kind(slice.header.kind)) {
-    floor_ = std::max(floor_, slice.header.seq.next());
+  if (!is_sticky_kind(slice.header.kind)) floor_ = std::max(floor_, seq.next());
+  const auto oldest = slices_.begin();
+  const auto place = oldest != slices_.end() && oldest->first == seq ? oldest : slices_.find(seq);
+  if (place != slices_.end()) {
+    Recent& recent = recent_[seq.value() % kRecent];
+    if (recent.seq == seq) recent.place = nullptr;
+    slices_.erase(place);
   }
-  slices_.erase(slice.header.seq);
   object->second.bytes -= slice.bytes;
-  if (--object->second.slices == 0) objects_.erase(object);
+  if (--object->second.slices > 0) return;
+  if (recent_object_ == object) recent_object_ = objects_.end();
+  objects_.erase(object);
 }
 
 void SliceWindow::clear() {
   slices_.clear();
+  recent_.fill(Recent{});
   objects_.clear();
+  recent_object_ = objects_.end();
   head_.reset();
   floor_ = SliceSeq{0};
   unstuck_ = true;
 }
 
 void SliceWindow::on_bytes(const CachedSlice& slice, std::size_t bytes) {
-  const auto object = objects_.find(slice.header.object);
+  const auto object = find_object(slice.header.object);
   TAYGA_CHECK(object != objects_.end());
   object->second.bytes += bytes;
   // Growth alone can push a track over its sticky bytes.
   if (object->second.sticky) choose_sticky();
 }
 
+SliceWindow::Objects::iterator SliceWindow::find_object(ObjectId object) {
+  if (recent_object_ == objects_.end() || recent_object_->first != object) {
+    recent_object_ = objects_.find(object);
+  }
+  return recent_object_;
+}
+
 const SlicePtr* SliceWindow::find(SliceSeq seq) const {
+  if (!head_ || *head_ < seq) return nullptr;
+  const Recent& recent = recent_[seq.value() % kRecent];
+  if (recent.seq == seq) return recent.place;
+  if (recent.seq < seq) return nullptr;
   const auto it = slices_.find(seq);
   return it == slices_.end() ? nullptr : &it->second;
 }

@@ -2,6 +2,7 @@
 
 #include "daemon/core/cached_slice.hpp"
 
+#include <array>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -24,6 +25,10 @@ inline constexpr std::size_t kLateJoinSegments = 4;
 /// not know an object's path (its first slice has it); such objects are kept by kind and newness.
 class SliceWindow {
  public:
+  SliceWindow() = default;
+  SliceWindow(const SliceWindow&) = delete;
+  SliceWindow& operator=(const SliceWindow&) = delete;
+
   /// Pre: no slice with this sequence is here.
   void insert(const SlicePtr& slice);
   void erase(const CachedSlice& slice);
@@ -52,6 +57,10 @@ class SliceWindow {
 
   using Slices = std::map<SliceSeq, SlicePtr>;
   [[nodiscard]] const Slices& slices() const noexcept { return slices_; }
+  /// The first one that is not below `seq`. Cost: none above the head.
+  [[nodiscard]] Slices::const_iterator lower_bound(SliceSeq seq) const {
+    return !head_ || *head_ < seq ? slices_.end() : slices_.lower_bound(seq);
+  }
 
  private:
   struct Object {
@@ -63,13 +72,24 @@ class SliceWindow {
     std::size_t bytes = 0;
     bool sticky = false;
   };
+  using Objects = std::map<ObjectId, Object>;
   void choose_sticky();
+  Objects::iterator find_object(ObjectId object);
+  /// A place in slices_; nullptr: its slice left.
+  struct Recent {
+    SliceSeq seq{0};
+    const SlicePtr* place = nullptr;
+  };
+  static constexpr std::size_t kRecent = 256;
 
   Slices slices_;
-  std::map<ObjectId, Object> objects_;
+  Objects objects_;
+  Objects::iterator recent_object_ = objects_.end();  // looked up last
   std::optional<SliceSeq> head_;
   SliceSeq floor_{0};
   bool unstuck_ = false;
+  // Most look-ups are for what came last: by sequence modulo kRecent, of each the highest.
+  std::array<Recent, kRecent> recent_{};
 };
 
 }  // namespace tayga::relay

@@ -68,6 +68,8 @@ class StripeRepair {
     return !window.is_complete(seq) && !given_up_.contains(seq);
   }
 
+  SliceSeq head_next_{0};
+  SliceSeq complete_next_{0};
   StripeIndex stripe_;
   unsigned stripe_count_;
   std::optional<TimePoint> first_header_;
@@ -75,8 +77,6 @@ class StripeRepair {
   std::optional<SliceSeq> highest_;  // header seen
   std::optional<SliceSeq> passed_;   // highest header seen of the least urgent priority
   media::Priority least_urgent_{};
-  SliceSeq head_next_{0};
-  SliceSeq complete_next_{0};
   std::set<SliceSeq> given_up_;
 };
 

@@ -5,16 +5,36 @@
 namespace tayga::orch {
 
 void UplinkEstimator::on_child_rate(const NodeId& child, std::uint64_t bps, TimePoint now) {
-  rates_[child] = Rate{bps, now};
-  std::uint64_t sum_bps = 0;
-  std::erase_if(rates_, [now](const auto& rate) { return rate.second.at + kRateFresh < now; });
-  for (const auto& [node, rate] : rates_) sum_bps += rate.bps;
+  Rate& rate = rates_[child];
+  sum_bps_ += bps - rate.bps;
+  rate = Rate{bps, now};
+  if (oldest_ + kRateFresh < now) drop_stale(now);
 
   const TimePoint begin{now.time_since_epoch() / kBucket * kBucket};
   const auto slot = static_cast<std::uint64_t>(now.time_since_epoch() / kBucket);
   Bucket& bucket = buckets_[slot % buckets_.size()];
   if (bucket.begin != begin) bucket = Bucket{begin, 0};
-  bucket.max_bps = std::max(bucket.max_bps, sum_bps);
+  bucket.max_bps = std::max(bucket.max_bps, sum_bps_);
+}
+
+void UplinkEstimator::on_child_gone(const NodeId& child) {
+  const auto rate = rates_.find(child);
+  if (rate == rates_.end()) return;
+  sum_bps_ -= rate->second.bps;
+  rates_.erase(rate);
+}
+
+void UplinkEstimator::drop_stale(TimePoint now) {
+  oldest_ = now;
+  for (auto rate = rates_.begin(); rate != rates_.end();) {
+    if (rate->second.at + kRateFresh < now) {
+      sum_bps_ -= rate->second.bps;
+      rate = rates_.erase(rate);
+    } else {
+      oldest_ = std::min(oldest_, rate->second.at);
+      ++rate;
+    }
+  }
 }
 
 std::uint64_t UplinkEstimator::measured_bps(TimePoint now) const {

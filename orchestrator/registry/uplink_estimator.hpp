@@ -28,7 +28,7 @@ inline constexpr std::uint64_t kUplinkFloorBps = 5'000'000;
 class UplinkEstimator {
  public:
   void on_child_rate(const NodeId& child, std::uint64_t bps, TimePoint now);
-  void on_child_gone(const NodeId& child) { rates_.erase(child); }
+  void on_child_gone(const NodeId& child);
   /// Most of the node's own queues grow old or drop.
   void on_congested(TimePoint now) { congested_until_ = now + kWindow; }
 
@@ -50,7 +50,11 @@ class UplinkEstimator {
     TimePoint begin;
     std::uint64_t max_bps = 0;
   };
+  void drop_stale(TimePoint now);
+
   std::map<NodeId, Rate> rates_;
+  std::uint64_t sum_bps_ = 0;  // of rates_
+  TimePoint oldest_{};         // no rate is older
   std::array<Bucket, 6> buckets_{};
   std::optional<TimePoint> congested_until_;
 };

@@ -132,6 +132,7 @@ bool World::Impl::is_doubted(const NodeState& state, TimePoint now) const {
 
 void World::Impl::judge_at(NodeState& parent, TimePoint now) const {
   parent.judge_at = std::max(parent.heard_at + silence_max(), now + kJudgeDelay);
+  nodes_due_.reset();
 }
 
 /// A parent that is silent towards its children and towards us is dead; one that we hear has too
@@ -139,6 +140,7 @@ void World::Impl::judge_at(NodeState& parent, TimePoint now) const {
 void World::Impl::judge(NodeState& parent, WorldNow now) {
   const bool is_late = now.mono - *parent.judge_at > kJudgedLate;
   parent.judge_at.reset();
+  nodes_due_.reset();
   if (parent.dead_since) return;
   if (health_.complaints(parent.record.id, now.mono) < kComplaintsForDeath) return;
   if (!parent.connected) {

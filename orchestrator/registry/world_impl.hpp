@@ -140,6 +140,8 @@ class World::Impl {
   [[nodiscard]] Duration silence_max() const;
   [[nodiscard]] bool is_doubted(const NodeState& state, TimePoint now) const;
   void judge_at(NodeState& parent, TimePoint now) const;
+  static constexpr TimePoint kNever = TimePoint::max();
+  [[nodiscard]] TimePoint nodes_due() const;
   void judge(NodeState& parent, WorldNow now);
   void revive(NodeState& state, WorldNow now);
 
@@ -184,14 +186,17 @@ class World::Impl {
   enum class Load : std::uint8_t { add, remove };
   /// What standbys are planned with, and which sessions all streams need together.
   struct StandbyBooks {
+    /// Place of a node in the input; nullopt: it is not there.
+    [[nodiscard]] std::optional<std::size_t> find(const NodeId& id) const;
+
     StandbyInput input;
+    std::vector<NodeId> ids;                                 ///< by node of the input, ascending
     std::vector<std::uint32_t> children_max;                 ///< by node of the input
     std::vector<std::uint32_t> children;                     ///< distinct, over plans and standbys
     std::unordered_map<std::uint64_t, std::uint32_t> links;  ///< per (parent, child)
   };
   StandbyBooks standby_books(TimePoint now);
-  static void count_session(StandbyBooks& books, const NodeId& parent, const NodeId& child,
-                            Load load);
+  static void count_session(StandbyBooks& books, std::size_t parent, std::size_t child, Load load);
   static void move_standby_load(StandbyBooks& books, const StreamState& stream, Load load);
   bool plan_stream_standbys(StreamState& stream, StandbyBooks& books, TimePoint now) const;
   void refresh_standbys(WorldNow now);
@@ -210,6 +215,8 @@ class World::Impl {
 
   WorldOptions options_;
   std::map<NodeId, NodeState> nodes_;
+  /// Earliest of the nodes' times; kNever: none has one; nothing: has to be looked for again.
+  mutable std::optional<TimePoint> nodes_due_;
   std::map<std::string, StreamState> streams_;
   std::map<StreamId, std::string> stream_names_;
   std::map<StreamId, StreamRecord> removed_;  ///< until the outputs that name them are polled

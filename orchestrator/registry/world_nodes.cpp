@@ -74,6 +74,7 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
   state.record = std::move(record);
   state.connected = true;
   state.present = true;
+  nodes_due_.reset();
   state.connected_since_ms = now.wall_ms;
   state.dead_since.reset();
   state.judge_at.reset();
@@ -213,6 +214,7 @@ void World::Impl::on_disconnected(const NodeId& node, WorldNow now) {
   NodeState* state = find_node(node);
   if (state == nullptr || !state->connected) return;
   state->connected = false;
+  nodes_due_.reset();
   state->absent_at = now.mono + options_.node_grace;
   if (state->judge_at) state->judge_at = now.mono;
 }
@@ -229,6 +231,7 @@ void World::Impl::depart(NodeState& state, WorldNow now) {
   if (state.has(Role::relay)) schedule_all(now.mono);
   state.connected = false;
   state.present = false;
+  nodes_due_.reset();
   state.dead_since.reset();
   state.judge_at.reset();
   state.telemetry = Telemetry{};

@@ -62,10 +62,24 @@ void World::Impl::on_renew_allocations(WorldNow now) {
   }
 }
 
+/// Cost: none, but for the first call after a node's time changed, which is seldom.
+TimePoint World::Impl::nodes_due() const {
+  if (nodes_due_) return *nodes_due_;
+  TimePoint due = kNever;
+  for (const auto& [id, state] : nodes_) {
+    if (state.present && !state.connected) due = std::min(due, state.absent_at);
+    if (state.judge_at) due = std::min(due, *state.judge_at);
+  }
+  nodes_due_ = due;
+  return due;
+}
+
 void World::Impl::on_timeout(WorldNow now) {
-  for (auto& [id, state] : nodes_) {
-    if (state.judge_at && *state.judge_at <= now.mono) judge(state, now);
-    if (state.present && !state.connected && state.absent_at <= now.mono) depart(state, now);
+  if (nodes_due() <= now.mono) {
+    for (auto& [id, state] : nodes_) {
+      if (state.judge_at && *state.judge_at <= now.mono) judge(state, now);
+      if (state.present && !state.connected && state.absent_at <= now.mono) depart(state, now);
+    }
   }
   for (auto& [name, stream] : streams_) {
     if (stream.improve_at && *stream.improve_at <= now.mono) {
@@ -92,10 +106,7 @@ std::optional<World::Output> World::Impl::poll_output() {
 std::optional<TimePoint> World::Impl::next_timeout() const {
   std::optional<TimePoint> next;
   const auto consider = [&next](TimePoint at) { next = next ? std::min(*next, at) : at; };
-  for (const auto& [id, state] : nodes_) {
-    if (state.present && !state.connected) consider(state.absent_at);
-    if (state.judge_at) consider(*state.judge_at);
-  }
+  if (nodes_due() != kNever) consider(nodes_due());
   for (const auto& [name, stream] : streams_) {
     if (stream.improve_at) consider(*stream.improve_at);
     if (stream.solve_at) consider(*stream.solve_at);

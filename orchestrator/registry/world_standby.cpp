@@ -43,15 +43,13 @@ bool is_of(const UpstreamLink& link, const UpstreamLink& other) {
   return link.track == other.track && link.stripe == other.stripe;
 }
 
-StandbyNode* find_in(std::vector<StandbyNode>& nodes, const NodeId& id) {
-  const auto before = [](const StandbyNode& node, const NodeId& wanted) {
-    return node.id < wanted;
-  };
-  const auto it = std::lower_bound(nodes.begin(), nodes.end(), id, before);
-  return it == nodes.end() || it->id != id ? nullptr : &*it;
-}
-
 }  // namespace
+
+std::optional<std::size_t> World::Impl::StandbyBooks::find(const NodeId& id) const {
+  const auto it = std::lower_bound(ids.begin(), ids.end(), id);
+  if (it == ids.end() || *it != id) return std::nullopt;
+  return static_cast<std::size_t>(it - ids.begin());
+}
 
 // ---- planning ----
 
@@ -69,6 +67,7 @@ World::Impl::StandbyBooks World::Impl::standby_books(TimePoint now) {
     node.children_left = state.record.children_max;
     node.network = network_of(state.record.endpoints);
     node.links = state.telemetry.links;
+    books.ids.push_back(id);
     books.children_max.push_back(state.record.children_max);
   }
   books.children.assign(input.nodes.size(), 0);
@@ -76,13 +75,15 @@ World::Impl::StandbyBooks World::Impl::standby_books(TimePoint now) {
   for (const auto& [name, stream] : streams_) {
     if (!is_live(stream)) continue;
     const auto rates = stripe_rates(stream.record);
-    for (const auto& [child, links] : stream.links) {
+    for (const auto& [child_id, links] : stream.links) {
+      const auto child = books.find(child_id);
       for (const UpstreamLink& link : links) {
-        StandbyNode* parent = find_in(input.nodes, link.parent);
-        if (parent == nullptr) continue;
+        const auto parent = books.find(link.parent);
+        if (!parent) continue;
+        StandbyNode& node = input.nodes[*parent];
         const auto rate = rates.find(link.track);
-        if (rate != rates.end()) parent->spare_bps -= std::min(parent->spare_bps, rate->second);
-        count_session(books, link.parent, child, Load::add);
+        if (rate != rates.end()) node.spare_bps -= std::min(node.spare_bps, rate->second);
+        if (child) count_session(books, *parent, *child, Load::add);
       }
     }
     move_standby_load(books, stream, Load::add);
@@ -91,36 +92,34 @@ World::Impl::StandbyBooks World::Impl::standby_books(TimePoint now) {
 }
 
 /// A child is one session, for however many links and standbys of however many streams.
-void World::Impl::count_session(StandbyBooks& books, const NodeId& parent, const NodeId& child,
+void World::Impl::count_session(StandbyBooks& books, std::size_t parent, std::size_t child,
                                 Load load) {
-  std::vector<StandbyNode>& nodes = books.input.nodes;
-  const StandbyNode* from = find_in(nodes, parent);
-  const StandbyNode* to = find_in(nodes, child);
-  if (from == nullptr || to == nullptr) return;
-  const auto at = static_cast<std::size_t>(from - nodes.data());
-  const auto key = std::uint64_t{at} << 32 | static_cast<std::uint64_t>(to - nodes.data());
-  std::uint32_t& links = books.links[key];
+  std::uint32_t& links = books.links[std::uint64_t{parent} << 32 | child];
   if (load == Load::add) {
-    if (++links == 1) ++books.children[at];
+    if (++links == 1) ++books.children[parent];
   } else if (links > 0 && --links == 0) {
-    --books.children[at];
+    --books.children[parent];
   }
-  const std::uint32_t children_max = books.children_max[at];
-  nodes[at].children_left = children_max - std::min(children_max, books.children[at]);
+  const std::uint32_t children_max = books.children_max[parent];
+  books.input.nodes[parent].children_left =
+      children_max - std::min(children_max, books.children[parent]);
 }
 
 void World::Impl::move_standby_load(StandbyBooks& books, const StreamState& stream, Load load) {
   const auto rates = stripe_rates(stream.record);
-  for (const auto& [child, links] : stream.standby) {
+  for (const auto& [child_id, links] : stream.standby) {
+    const auto child = books.find(child_id);
     for (const UpstreamLink& link : links) {
-      count_session(books, link.parent, child, load);
-      StandbyNode* node = find_in(books.input.nodes, link.parent);
+      const auto parent = books.find(link.parent);
+      if (!parent) continue;
+      if (child) count_session(books, *parent, *child, load);
+      StandbyNode& node = books.input.nodes[*parent];
       const auto rate = rates.find(link.track);
-      if (node == nullptr || rate == rates.end()) continue;
+      if (rate == rates.end()) continue;
       if (load == Load::add) {
-        node->load_bps += rate->second;
+        node.load_bps += rate->second;
       } else {
-        node->load_bps -= std::min(node->load_bps, rate->second);
+        node.load_bps -= std::min(node.load_bps, rate->second);
       }
     }
   }

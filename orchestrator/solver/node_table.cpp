@@ -16,6 +16,8 @@ NodeTable::NodeTable(const SolverInput& input) {
   std::sort(nodes_.begin(), nodes_.end(), by_id);
   const auto same_id = [](const Node& a, const Node& b) { return a.id == b.id; };
   nodes_.erase(std::unique(nodes_.begin(), nodes_.end(), same_id), nodes_.end());
+  ids_.reserve(nodes_.size());
+  for (const Node& node : nodes_) ids_.push_back(node.id);
 
   neighbours_.resize(nodes_.size());
   for (const auto& [pair, rtt] : input.rtt_us) {
@@ -43,10 +45,9 @@ NodeTable::NodeTable(const SolverInput& input) {
 }
 
 NodeIndex NodeTable::find(const NodeId& id) const {
-  const auto before = [](const Node& node, const NodeId& wanted) { return node.id < wanted; };
-  const auto it = std::lower_bound(nodes_.begin(), nodes_.end(), id, before);
-  if (it == nodes_.end() || it->id != id) return kNoNode;
-  return static_cast<NodeIndex>(it - nodes_.begin());
+  const auto it = std::lower_bound(ids_.begin(), ids_.end(), id);
+  if (it == ids_.end() || *it != id) return kNoNode;
+  return static_cast<NodeIndex>(it - ids_.begin());
 }
 
 bool NodeTable::is_avoided(NodeIndex child, NodeIndex parent) const {

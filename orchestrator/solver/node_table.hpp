@@ -49,6 +49,7 @@ class NodeTable {
 
  private:
   std::vector<Node> nodes_;
+  std::vector<NodeId> ids_;  // of nodes_: to find one touches few lines of memory
   std::vector<std::vector<std::pair<NodeIndex, std::uint32_t>>> neighbours_;
   std::set<std::pair<NodeIndex, NodeIndex>> avoided_;
   std::set<std::pair<NodeIndex, NodeIndex>> of_doubted_;  ///< links in force of doubted parents

@@ -22,6 +22,8 @@ using tayga::crypto::SigningKey;
 #define TAYGA_SIGN "_ZNK5tayga6crypto10SigningKey4signESt4spanIKSt4byteLm18446744073709551615EE"
 #define TAYGA_SHA256 "_ZN5tayga6crypto6sha256ESt4spanIKSt4byteLm18446744073709551615EE"
 #define TAYGA_CHUNK_FRAME "_ZN5tayga4wire21serialize_chunk_frameERKNS0_9ChunkViewE"
+#define TAYGA_SHARED_FRAME \
+  "_ZN5tayga4wire22serialize_shared_frameENS0_9FrameTypeESt4spanIKSt4byteLm18446744073709551615EE"
 
 bool real_verify(const PublicKey& key, ByteView message, ByteView signature) noexcept
     asm("__real_" TAYGA_VERIFY);
@@ -34,6 +36,10 @@ Sha256Digest real_sha256(ByteView data) noexcept asm("__real_" TAYGA_SHA256);
 Sha256Digest cheap_sha256(ByteView data) noexcept asm("__wrap_" TAYGA_SHA256);
 SharedBytes real_chunk_frame(const tayga::wire::ChunkView& chunk) asm("__real_" TAYGA_CHUNK_FRAME);
 SharedBytes cheap_chunk_frame(const tayga::wire::ChunkView& chunk) asm("__wrap_" TAYGA_CHUNK_FRAME);
+SharedBytes real_shared_frame(tayga::wire::FrameType type,
+                              ByteView payload) asm("__real_" TAYGA_SHARED_FRAME);
+SharedBytes cheap_shared_frame(tayga::wire::FrameType type,
+                               ByteView payload) asm("__wrap_" TAYGA_SHARED_FRAME);
 
 namespace tayga::sim {
 namespace {
@@ -84,6 +90,15 @@ const Delivery* delivered_chunk(ByteView data) noexcept {
   return is_it ? &delivery : nullptr;
 }
 
+/// The genuine slice header that is being delivered and whose payload begins with `data`.
+const Delivery* delivered_header(ByteView data) noexcept {
+  if (real_proofs || delivery.slice == nullptr || delivery.index != 0) return nullptr;
+  const Bytes& frame = **delivery.frame;
+  const bool is_it = data.data() == frame.data() + wire::kFrameHeaderSize &&
+                     data.size() + wire::kFrameHeaderSize <= frame.size();
+  return is_it ? &delivery : nullptr;
+}
+
 }  // namespace
 
 void use_real_proofs(bool real) noexcept {
@@ -105,6 +120,10 @@ using tayga::sim::real_proofs;
 
 bool cheap_verify(const PublicKey& key, ByteView message, ByteView signature) noexcept {
   if (real_proofs) return real_verify(key, message, signature);
+  const auto* header = tayga::sim::delivered_header(message);
+  if (header != nullptr && signature.data() == message.data() + message.size()) {
+    return key == header->slice->header.stream.bytes;
+  }
   const Signature expected = tayga::sim::keyed_digest(key, message);
   return signature.size() == expected.size() &&
          std::memcmp(signature.data(), expected.data(), expected.size()) == 0;
@@ -124,4 +143,11 @@ Sha256Digest cheap_sha256(ByteView data) noexcept {
 SharedBytes cheap_chunk_frame(const tayga::wire::ChunkView& chunk) {
   const auto* delivered = tayga::sim::delivered_chunk(chunk.bytes);
   return delivered == nullptr ? real_chunk_frame(chunk) : *delivered->frame;
+}
+
+SharedBytes cheap_shared_frame(tayga::wire::FrameType type, ByteView payload) {
+  const auto* header = tayga::sim::delivered_header(payload);
+  const bool is_it = header != nullptr && type == tayga::wire::FrameType::slice_header &&
+                     payload.size() + tayga::wire::kFrameHeaderSize == (*header->frame)->size();
+  return is_it ? *header->frame : real_shared_frame(type, payload);
 }

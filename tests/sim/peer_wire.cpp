@@ -3,15 +3,20 @@
 #include "common/wire/frame.hpp"
 #include "daemon/control/peer_codec.hpp"
 
+#include <utility>
+
 namespace tayga::sim {
 
-Result<relay::PeerMessage> PeerWire::pass(const relay::PeerMessage& message) {
+Result<void> PeerWire::pass(relay::PeerMessage& message) {
   if (std::holds_alternative<relay::Head>(message)) {
     const std::uint64_t number = heads_++;
-    if (number >= kHeadsAlways && number % kHeadsOneIn != 0) return message;
+    if (number >= kHeadsAlways && number % kHeadsOneIn != 0) return {};
   }
   const SharedBytes frame = control::encode_control_frame(message);
-  return control::decode_control(ByteView{*frame}.subspan(wire::kFrameHeaderSize));
+  auto read = control::decode_control(ByteView{*frame}.subspan(wire::kFrameHeaderSize));
+  if (!read) return read.error();
+  message = std::move(*read);
+  return {};
 }
 
 }  // namespace tayga::sim

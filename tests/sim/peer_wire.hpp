@@ -17,8 +17,9 @@ class PeerWire {
   static constexpr std::uint64_t kHeadsAlways = 1024;
   static constexpr std::uint64_t kHeadsOneIn = 64;
 
-  /// Errors: those of control::decode_control; a real peer would close the session.
-  Result<relay::PeerMessage> pass(const relay::PeerMessage& message);
+  /// Makes of the message what its bytes say. Errors: those of control::decode_control, and the
+  /// message stays as it was; a real peer would close the session.
+  Result<void> pass(relay::PeerMessage& message);
 
  private:
   std::uint64_t heads_ = 0;

@@ -1,6 +1,8 @@
 // The engine's own parts: chance, order of events, paths, percentiles, the command line.
 #include "tests/sim/draws.hpp"
 #include "tests/sim/event_queue.hpp"
+#include "tests/sim/flight_queue.hpp"
+#include "tests/sim/id_table.hpp"
 #include "tests/sim/path.hpp"
 #include "tests/sim/peer_wire.hpp"
 #include "tests/sim/percentiles.hpp"
@@ -41,17 +43,19 @@ TEST_CASE("a message arrives as the production codec reads it, or not at all") {
   relay::Fetch fetch;
   fetch.track = TrackId{1};
   fetch.ranges = {{SliceSeq{5}, SliceSeq{5 + 299}}};
-  const auto read = wire.pass(fetch);
-  REQUIRE(read.has_value());
-  CHECK(std::get<relay::Fetch>(*read).ranges.size() == 2);  // no range is longer than 256
+  relay::PeerMessage message{fetch};
+  REQUIRE(wire.pass(message).has_value());
+  CHECK(std::get<relay::Fetch>(message).ranges.size() == 2);  // no range is longer than 256
 
-  CHECK_FALSE(wire.pass(relay::Subscribe{}).has_value());  // of no stripe
+  message = relay::Subscribe{};
+  CHECK_FALSE(wire.pass(message).has_value());  // of no stripe
+  CHECK(message == relay::PeerMessage{relay::Subscribe{}});
   for (std::uint64_t i = 0; i < PeerWire::kHeadsAlways + PeerWire::kHeadsOneIn; ++i) {
     relay::Head head;
     head.tracks.resize(1);
-    const auto heard = wire.pass(head);
-    REQUIRE(heard.has_value());
-    CHECK(std::get<relay::Head>(*heard) == head);
+    message = head;
+    REQUIRE(wire.pass(message).has_value());
+    CHECK(std::get<relay::Head>(message) == head);
   }
 }
 
@@ -83,6 +87,36 @@ TEST_CASE("events come by time, and those of one moment in the order of their sc
     ++count;
   }
   CHECK(count == 2000);
+}
+
+TEST_CASE("what travels arrives in its order, however much was under way") {
+  FlightQueue<std::uint64_t> queue;
+  Draws draws{1, 3, Purpose::fault};
+  std::uint64_t pushed = 0;
+  std::uint64_t popped = 0;
+  for (int round = 0; round < 500; ++round) {
+    for (std::uint64_t n = draws.below(40); n > 0; --n) queue.push(pushed++);
+    for (std::uint64_t n = draws.below(40); n > 0 && !queue.empty(); --n) {
+      CHECK(queue.front() == popped);
+      CHECK(queue.pop() == popped);
+      ++popped;
+    }
+  }
+  while (!queue.empty()) CHECK(queue.pop() == popped++);
+  CHECK(popped == pushed);
+}
+
+TEST_CASE("a node's number is found by its id") {
+  constexpr NodeIndex kNodes = 300;
+  IdTable table{kNodes};
+  const auto id_of = [](NodeIndex node) {
+    NodeId id;
+    id.bytes[0] = static_cast<std::byte>(node & 0xff);  // all of them near each other
+    id.bytes[1] = static_cast<std::byte>(node >> 8);
+    return id;
+  };
+  for (NodeIndex node = 0; node < kNodes; ++node) table.add(id_of(node), node);
+  for (NodeIndex node = 0; node < kNodes; ++node) CHECK(table.at(id_of(node)) == node);
 }
 
 TEST_CASE("a path loses as many packets as it was told, and each costs a recovery") {

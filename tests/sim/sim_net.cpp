@@ -8,10 +8,11 @@
 namespace tayga::sim {
 
 SimNet::SimNet(const SimOptions& options, const Parts& parts, unsigned nodes)
-    : options_{options}, parts_{parts} {
+    : options_{options}, parts_{parts}, indices_{nodes} {
   for (NodeIndex index = 0; index < nodes; ++index) {
     nodes_.push_back(std::make_unique<Node>(make_key(index + 1)));
-    indices_.emplace(nodes_.back()->id, index);
+    ids_.push_back(nodes_.back()->key.node_id());
+    indices_.add(ids_.back(), index);
   }
 }
 
@@ -134,7 +135,7 @@ void SimNet::on_timer(NodeIndex index) {
 
 std::vector<SimNet::LinkView> SimNet::links(NodeIndex index) const {
   std::vector<LinkView> all;
-  for (const auto& [peer, turn] : nodes_[index]->sessions) {
+  for (const auto& [peer, turn] : nodes_[index]->links) {
     const Session& session = *sessions_[turn.session];
     const End& end = session.ends[turn.side];
     if (!end.open) continue;

@@ -2,7 +2,9 @@
 
 #include "daemon/core/relay.hpp"
 #include "tests/sim/event_queue.hpp"
+#include "tests/sim/flight_queue.hpp"
 #include "tests/sim/frame_bank.hpp"
+#include "tests/sim/id_table.hpp"
 #include "tests/sim/network_model.hpp"
 #include "tests/sim/path.hpp"
 #include "tests/sim/peer_wire.hpp"
@@ -12,13 +14,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace tayga::sim {
@@ -109,7 +110,7 @@ class SimNet {
   /// Pre: running.
   [[nodiscard]] relay::Relay& relay(NodeIndex node) { return *nodes_[node]->relay; }
   [[nodiscard]] const crypto::SigningKey& key(NodeIndex node) const { return nodes_[node]->key; }
-  [[nodiscard]] const NodeId& id(NodeIndex node) const { return nodes_[node]->id; }
+  [[nodiscard]] const NodeId& id(NodeIndex node) const { return ids_[node]; }
   [[nodiscard]] NodeIndex index(const NodeId& id) const { return indices_.at(id); }
   [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
   [[nodiscard]] std::uint64_t trace_hash() const noexcept { return trace_; }
@@ -133,12 +134,13 @@ class SimNet {
   struct Flight {
     TimePoint at{};
     std::size_t bytes = 0;
-    std::unique_ptr<relay::PeerMessage> message;
-    std::vector<SharedBytes> frames;
-    std::optional<relay::LossReason> end;
+    /// What it is: media, a beat (nearly all that is said), another message, the session's end.
+    using Load = std::variant<std::vector<SharedBytes>, relay::Head,
+                              std::unique_ptr<const relay::PeerMessage>, relay::LossReason>;
+    Load load;
   };
   struct Lane {
-    std::deque<Flight> flights;
+    FlightQueue<Flight> flights;
     TimePoint last_arrival{};
     bool scheduled = false;
   };
@@ -146,7 +148,6 @@ class SimNet {
   struct End {
     End(NodeIndex of, Path way) : node{of}, path{std::move(way)} {}
     NodeIndex node;
-    Path path;
     bool open = false;       ///< as far as this end knows
     bool queued = false;     ///< has media to give, waits for its turn on the uplink
     bool held_back = false;  ///< too much of it is under way
@@ -154,6 +155,7 @@ class SimNet {
     std::uint64_t bytes_out = 0;
     std::uint64_t bytes_in = 0;
     std::array<Lane, 2> lanes;  ///< control, media
+    Path path;                  ///< last: an arrival does not look at it
   };
   struct Session {
     Session(End dialer, End acceptor) : ends{std::move(dialer), std::move(acceptor)} {}
@@ -164,16 +166,18 @@ class SimNet {
     std::uint32_t session = 0;
     unsigned side = 0;
   };
+  struct Link {
+    NodeIndex peer = 0;
+    Turn turn;  ///< where the node's end is
+  };
   struct Node {
-    explicit Node(crypto::SigningKey of) : key{std::move(of)}, id{key.node_id()} {}
-    crypto::SigningKey key;
-    NodeId id;
+    explicit Node(crypto::SigningKey of) : key{std::move(of)} {}
     std::unique_ptr<relay::Relay> relay;
     std::uint64_t life = 0;  ///< counts processes
     TimePoint stopped_until{};
     std::optional<TimePoint> armed;
-    std::map<NodeIndex, Turn> sessions;  ///< by peer: where this node's end is
-    std::deque<Turn> turns;              ///< ends that have media, in the order of their turns
+    std::vector<Link> links;  ///< its sessions, by peer
+    FlightQueue<Turn> turns;  ///< ends that have media, in the order of their turns
     TimePoint uplink_free{};
     TimePoint downlink_free{};
     bool uplink_armed = false;
@@ -181,12 +185,15 @@ class SimNet {
     Duration drag{0};
     std::uint64_t dials = 0;
     std::uint64_t media_bytes_out = 0;
+    crypto::SigningKey key;
   };
 
   [[nodiscard]] relay::Now wall() const { return sim::at(now_); }
   End& end_of(const Turn& turn) { return sessions_[turn.session]->ends[turn.side]; }
   End& other_end(const Turn& turn) { return sessions_[turn.session]->ends[1 - turn.side]; }
   Turn* find_session(NodeIndex node, NodeIndex peer);
+  void set_session(NodeIndex node, NodeIndex peer, const Turn& turn);
+  void drop_session(NodeIndex node, NodeIndex peer);
   [[nodiscard]] TimePoint held_until(NodeIndex from, NodeIndex to) const;
 
   // sim_net.cpp: events and relays
@@ -215,7 +222,8 @@ class SimNet {
   void launch(const Turn& from, unsigned lane, TimePoint left, Flight flight);
   void on_lane(std::uint32_t lane);
   void land(const Turn& from, Flight flight);
-  void deliver_frames(const Turn& to, std::vector<SharedBytes> frames);
+  void hear(const Turn& from, const relay::PeerMessage& message);
+  void deliver_frames(const Turn& to, const std::vector<SharedBytes>& frames);
   void deliver_frame(const Turn& at, const SharedBytes& frame);
   void note(std::uint64_t what) noexcept { trace_ = mix(trace_ ^ what); }
   void note(NodeIndex from, NodeIndex to, std::uint64_t what) noexcept;
@@ -224,8 +232,10 @@ class SimNet {
   Parts parts_;
   NetTap* tap_ = nullptr;
   PeerWire wire_;
+  relay::PeerMessage heard_;  ///< the beat that is being delivered
   std::vector<std::unique_ptr<Node>> nodes_;
-  std::unordered_map<NodeId, NodeIndex> indices_;  // looked up, never iterated
+  std::vector<NodeId> ids_;
+  IdTable indices_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::map<std::pair<NodeIndex, NodeIndex>, TimePoint> clogs_;
   std::array<TimePoint, NetworkModel::kRegions> region_cut_{};

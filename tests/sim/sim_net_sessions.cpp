@@ -26,9 +26,22 @@ std::size_t flight_max(const NetworkModel& network, NodeIndex a, NodeIndex b) {
 }  // namespace
 
 SimNet::Turn* SimNet::find_session(NodeIndex node, NodeIndex peer) {
-  auto& sessions = nodes_[node]->sessions;
-  const auto it = sessions.find(peer);
-  return it == sessions.end() ? nullptr : &it->second;
+  auto& links = nodes_[node]->links;
+  const auto link = std::ranges::lower_bound(links, peer, {}, &Link::peer);
+  return link == links.end() || link->peer != peer ? nullptr : &link->turn;
+}
+
+void SimNet::set_session(NodeIndex node, NodeIndex peer, const Turn& turn) {
+  if (Turn* const known = find_session(node, peer)) {
+    *known = turn;
+    return;
+  }
+  auto& links = nodes_[node]->links;
+  links.insert(std::ranges::lower_bound(links, peer, {}, &Link::peer), Link{peer, turn});
+}
+
+void SimNet::drop_session(NodeIndex node, NodeIndex peer) {
+  std::erase_if(nodes_[node]->links, [peer](const Link& link) { return link.peer == peer; });
 }
 
 TimePoint SimNet::held_until(NodeIndex from, NodeIndex to) const {
@@ -104,7 +117,7 @@ void SimNet::establish(NodeIndex dialer, NodeIndex acceptor, std::array<std::uin
   session.flight_max = flight_max(parts_.network, dialer, acceptor);
   replace(acceptor, dialer);
   session.ends[1].open = true;
-  nodes_[acceptor]->sessions[dialer] = Turn{number, 1};
+  set_session(acceptor, dialer, Turn{number, 1});
   // Nothing that the acceptor says arrives before its hello.
   const TimePoint heard = now_ + parts_.network.one_way(acceptor, dialer);
   for (Lane& lane : session.ends[1].lanes) lane.last_arrival = heard;
@@ -113,7 +126,7 @@ void SimNet::establish(NodeIndex dialer, NodeIndex acceptor, std::array<std::uin
     if (nodes_[dialer]->life != lives[0] || !made.ends[1].open) return;
     replace(dialer, acceptor);
     made.ends[0].open = true;
-    nodes_[dialer]->sessions[acceptor] = Turn{number, 0};
+    set_session(dialer, acceptor, Turn{number, 0});
     give(dialer, [peer = id(acceptor)](relay::Relay& relay, relay::Now now) {
       relay.on_peer_up(peer, now);
     });
@@ -136,11 +149,11 @@ void SimNet::hang_up(NodeIndex node, NodeIndex peer, relay::LossReason told) {
   const Turn turn = *found;
   End& end = end_of(turn);
   Flight flight;
-  flight.end = told;
+  flight.load = told;
   launch(turn, 0, std::max(now_, end.lanes[1].last_arrival - end.path.one_way()),
          std::move(flight));
   end.open = false;
-  nodes_[node]->sessions.erase(peer);
+  drop_session(node, peer);
 }
 
 /// The end at `at` learns that its session is over.
@@ -152,7 +165,7 @@ void SimNet::tell_down(const Turn& at, relay::LossReason reason) {
   end.open = false;
   const Turn* current = find_session(node, peer);
   if (current == nullptr || current->session != at.session) return;
-  nodes_[node]->sessions.erase(peer);
+  drop_session(node, peer);
   give(node, [peer_id = id(peer), reason](relay::Relay& relay, relay::Now now) {
     relay.on_peer_down(peer_id, reason, now);
   });
@@ -161,7 +174,7 @@ void SimNet::tell_down(const Turn& at, relay::LossReason reason) {
 void SimNet::kill(NodeIndex index, Death death) {
   Node& node = *nodes_[index];
   TAYGA_CHECK(node.relay != nullptr);
-  for (const auto& [peer, turn] : node.sessions) {
+  for (const auto& [peer, turn] : node.links) {
     const Turn other{turn.session, 1 - turn.side};
     end_of(turn).open = false;
     if (!end_of(other).open) continue;
@@ -170,7 +183,7 @@ void SimNet::kill(NodeIndex index, Death death) {
         death == Death::reset ? relay::LossReason::reset : relay::LossReason::silent;
     at(now_ + heard, [this, other, reason] { tell_down(other, reason); });
   }
-  node.sessions.clear();
+  node.links.clear();
   node.turns.clear();
   node.relay.reset();
   node.armed.reset();

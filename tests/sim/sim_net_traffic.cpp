@@ -39,14 +39,17 @@ void SimNet::send(NodeIndex from, const NodeId& to, relay::PeerMessage message) 
   const Turn* turn = find_session(from, peer);
   if (turn == nullptr || !end_of(*turn).open) return;
   unsigned copies = tap_ == nullptr ? 1 : tap_->on_send(from, peer, message);
-  const Result<relay::PeerMessage> read = wire_.pass(message);
-  if (!read) {
+  if (!wire_.pass(message)) {
     return parts_.observer.on_unreadable({from, peer, turn->session, turn->side}, message);
   }
   for (; copies > 0; --copies) {
     Flight flight;
     flight.bytes = kControlBytes;
-    flight.message = std::make_unique<relay::PeerMessage>(*read);
+    if (auto* const head = std::get_if<relay::Head>(&message)) {
+      flight.load = copies > 1 ? *head : std::move(*head);
+    } else {
+      flight.load = std::make_unique<const relay::PeerMessage>(message);
+    }
     launch(*turn, kControl, now_ + nodes_[from]->drag, std::move(flight));
   }
 }
@@ -57,7 +60,7 @@ void SimNet::offer_media(NodeIndex from, const NodeId& to) {
   End& end = end_of(*turn);
   if (!end.open || end.queued || end.held_back) return;
   end.queued = true;
-  nodes_[from]->turns.push_back(*turn);
+  nodes_[from]->turns.push(*turn);
   // At the end of the turn, as the shell does: what one input brought leaves together.
   if (!std::exchange(nodes_[from]->uplink_armed, true)) {
     queue_.push(std::max(now_ + kHopWork, nodes_[from]->uplink_free - kUplinkHorizon),
@@ -86,10 +89,9 @@ void SimNet::serve_uplink(NodeIndex index) {
       }
       return;
     }
-    const Turn turn = node.turns.front();
-    node.turns.pop_front();
+    const Turn turn = node.turns.pop();
     if (transmit(index, turn)) {
-      node.turns.push_back(turn);
+      node.turns.push(turn);
     } else {
       end_of(turn).queued = false;
     }
@@ -108,15 +110,18 @@ bool SimNet::transmit(NodeIndex index, const Turn& turn) {
   const NodeIndex peer = other_end(turn).node;
   Flight flight;
   bool is_empty = false;
+  std::vector<SharedBytes> frames;
   while (flight.bytes < kFlushBytes) {
-    auto media = node.relay->next_media(nodes_[peer]->id, wall());
+    auto media = node.relay->next_media(ids_[peer], wall());
     is_empty = !media;
     if (is_empty) break;
     flight.bytes += media->frame->size();
     unsigned copies = tap_ == nullptr ? 1 : tap_->on_send(index, peer, media->frame);
-    for (; copies > 0; --copies) flight.frames.push_back(media->frame);
+    for (; copies > 1; --copies) frames.push_back(media->frame);
+    if (copies > 0) frames.push_back(std::move(media->frame));
   }
   if (flight.bytes == 0) return false;
+  flight.load = std::move(frames);
   const Duration time = time_to_send(flight.bytes, parts_.network.uplink_bps(index, now_));
   node.uplink_free = std::max(node.uplink_free, now_) + time;
   node.media_bytes_out += flight.bytes;
@@ -139,7 +144,7 @@ void SimNet::launch(const Turn& from, unsigned lane_index, TimePoint left, Fligh
   // Flights below the session's promise of order; equal times keep it by their place.
   lane.last_arrival = std::max(lane.last_arrival, arrival);
   flight.at = lane.last_arrival;
-  lane.flights.push_back(std::move(flight));
+  lane.flights.push(std::move(flight));
   if (std::exchange(lane.scheduled, true)) return;
   queue_.push(lane.last_arrival, Event::Kind::lane,
               lane_number(from.session, from.side, lane_index));
@@ -155,9 +160,7 @@ void SimNet::on_lane(std::uint32_t number) {
     return queue_.push(receiver.stopped_until, Event::Kind::lane, number);
   }
   while (!lane.flights.empty() && lane.flights.front().at <= now_) {
-    Flight flight = std::move(lane.flights.front());
-    lane.flights.pop_front();
-    land(from, std::move(flight));
+    land(from, lane.flights.pop());
   }
   lane.scheduled = !lane.flights.empty();
   if (lane.scheduled) queue_.push(lane.flights.front().at, Event::Kind::lane, number);
@@ -168,29 +171,37 @@ void SimNet::land(const Turn& from, Flight flight) {
   const Turn to{from.session, 1 - from.side};
   End& receiver = end_of(to);
   if (!receiver.open) return;
-  if (flight.end) return tell_down(to, *flight.end);
-  if (sender.open && sender.path.corrupts()) {
+  if (const auto* end = std::get_if<relay::LossReason>(&flight.load)) return tell_down(to, *end);
+  if (options_.corruption_ppm > 0 && sender.open && sender.path.corrupts()) {
     tell_down(from, relay::LossReason::reset);
     return tell_down(to, relay::LossReason::reset);
   }
   receiver.bytes_in += flight.bytes;
-  if (flight.message) {
-    const NodeIndex node = receiver.node;
-    note(sender.node, node, flight.message->index());
-    parts_.observer.on_message({sender.node, node, from.session, from.side}, *flight.message);
-    return input(node, [&](relay::Relay& relay, relay::Now now) {
-      relay.on_message(nodes_[sender.node]->id, *flight.message, now);
-    });
+  if (auto* const head = std::get_if<relay::Head>(&flight.load)) {
+    heard_ = std::move(*head);
+    return hear(from, heard_);
+  }
+  if (const auto* message = std::get_if<std::unique_ptr<const relay::PeerMessage>>(&flight.load)) {
+    return hear(from, **message);
   }
   sender.in_flight -= std::min(sender.in_flight, flight.bytes);
-  deliver_frames(to, std::move(flight.frames));
+  deliver_frames(to, std::get<std::vector<SharedBytes>>(flight.load));
   if (sender.held_back && sender.open) {
     sender.held_back = false;
-    offer_media(sender.node, nodes_[receiver.node]->id);
+    offer_media(sender.node, ids_[receiver.node]);
   }
 }
 
-void SimNet::deliver_frames(const Turn& to, std::vector<SharedBytes> frames) {
+void SimNet::hear(const Turn& from, const relay::PeerMessage& message) {
+  const NodeIndex sender = end_of(from).node;
+  const NodeIndex node = other_end(from).node;
+  note(sender, node, message.index());
+  parts_.observer.on_message({sender, node, from.session, from.side}, message);
+  input(node,
+        [&](relay::Relay& relay, relay::Now now) { relay.on_message(ids_[sender], message, now); });
+}
+
+void SimNet::deliver_frames(const Turn& to, const std::vector<SharedBytes>& frames) {
   for (const SharedBytes& frame : frames) {
     if (!end_of(to).open) return;  // what an earlier one made the relay do
     deliver_frame(to, frame);
@@ -234,7 +245,7 @@ void SimNet::deliver_frame(const Turn& at, const SharedBytes& frame) {
   parts_.observer.on_frame(seen);
   const Delivering delivering{frame, seen.genuine ? seen.slice : nullptr, seen.index};
   input(to, [&](relay::Relay& relay, relay::Now now) {
-    relay.on_media(nodes_[from]->id, seen.type, payload, now);
+    relay.on_media(ids_[from], seen.type, payload, now);
   });
 }
 
