@@ -69,7 +69,7 @@ bool Relay::Impl::is_ready(const UpLink& link, StripeIndex stripe, TimePoint now
 }
 
 /// The first in line that could take over at once. One that was the parent and failed comes last,
-/// a gateway that was only asked for slices does not count.
+/// a gateway that was only asked for slices does not count, nor does one that we feed ourselves.
 UpLink* Relay::Impl::standby_of(TrackState& track, StripeIndex stripe, const UpLink* besides,
                                 TimePoint now) {
   UpLink* former = nullptr;
@@ -77,6 +77,8 @@ UpLink* Relay::Impl::standby_of(TrackState& track, StripeIndex stripe, const UpL
     if (link.get() == besides || !is_ready(*link, stripe, now)) continue;
     const StripeMask bit = to_mask(stripe);
     if (((link->wanted_standby | (link->confirmed & ~link->wanted)) & bit) == 0) continue;
+    const ChildSubscription* fed = link->peer->feed.find(track);
+    if (fed != nullptr && (fed->active & bit) != 0) continue;
     if ((link->former & bit) == 0) return link.get();
     if (former == nullptr) former = link.get();
   }
@@ -149,8 +151,11 @@ UpLink* Relay::Impl::adopt_gateway(TrackState& track, StripeIndex stripe, const 
   const StripeState& state = track.stripes[stripe.value()];
   const RescuePlan& rescue = track.stream->rescue;
   if (rescue.gateways.empty() || rescue.share_permille == 0) return nullptr;
-  if (!state.mending && !state.orphaned_since) return nullptr;
-  const TimePoint since = state.mending ? state.mending->last_beat : *state.orphaned_since;
+  const bool is_left = parent.avoids(to_mask(stripe), now.mono);
+  if (!state.mending && !state.orphaned_since && !is_left) return nullptr;
+  const TimePoint since = state.mending          ? state.mending->last_beat
+                          : state.orphaned_since ? *state.orphaned_since
+                                                 : parent.avoided_at;
   const TimePoint turn =
       since + kOrphanPatience +
       rescue_turn(self_, ObjectId{stripe.value()}, rescue.audience, rescue.share_permille);

@@ -316,6 +316,7 @@ void Relay::Impl::take_stripe_head(TrackState& track, UpLink& link, const Stripe
     // Not passed on: of a loop one has to leave, not everybody below it.
     if (link.avoids(bit, now.mono)) return;
     link.avoid(bit, now.mono, kLoopAvoided);
+    link.reported &= ~bit;  // whatever was said of it before: only the orchestrator sees the loop
     lose(track, link, bit, LossReason::silent);
     dirty_ = true;
     return;

@@ -81,9 +81,10 @@ struct UpLink {
   StripeMask gap = 0;                ///< it said that it starves itself
   StripeMask reported = 0;           ///< lost, and told so
   TimePoint retired_until{};
-  TimePoint fetched_until{};            ///< media of any stripe may come: it was asked for
-  TimePoint rescue_until{};             ///< of wanted_rescue
-  StripeMask avoided = 0;               ///< its path is a loop, or it delivered too little
+  TimePoint fetched_until{};  ///< media of any stripe may come: it was asked for
+  TimePoint rescue_until{};   ///< of wanted_rescue
+  StripeMask avoided = 0;     ///< its path is a loop, or it delivered too little
+  TimePoint avoided_at{};
   TimePoint avoid_until{};              ///< of `avoided`
   std::deque<TimePoint> poor;           ///< slices that it owed and another one brought, lately
   std::optional<TimePoint> pressed_at;  ///< it last told of drops
@@ -101,6 +102,7 @@ struct UpLink {
   }
   void avoid(StripeMask stripes, TimePoint now, Duration time) noexcept {
     avoided = stripes | (now < avoid_until ? avoided : 0);
+    avoided_at = now;
     avoid_until = now + time;
   }
   [[nodiscard]] bool avoids(StripeMask stripes, TimePoint now) const noexcept {

@@ -342,6 +342,18 @@ TEST_CASE("a path that grows without end is a loop and left") {
   CHECK(rig.relay.stripes().at(0).hops == 16);  // a lie is not passed on
 }
 
+TEST_CASE("a standby that we feed ourselves does not take over: it would have nothing but ours") {
+  const bool is_fed = GENERATE(false, true);
+  CAPTURE(is_fed);
+  HealRig rig;
+  if (is_fed) {
+    rig.hear(rig.parent2.node_id(), rig.request(rig.parent2.node_id()));
+    CHECK(rig.sent<relay::SubscribeOk>(rig.parent2.node_id()).size() == 1);
+  }
+  rig.down(rig.parent.node_id());
+  CHECK(rig.relay.counters().promotions == (is_fed ? 0 : 1));
+}
+
 TEST_CASE("who feeds us a stripe is not fed it by us until we have another parent") {
   HealRig rig;
   rig.hear(rig.parent.node_id(), rig.request(rig.parent.node_id()));
