@@ -92,9 +92,11 @@ class Acceptor {
         std::make_shared<const Bytes>(wire::serialize_frame(wire::FrameType::chunk, payload));
     boost::asio::steady_timer timer{io_};
     const TimePoint deadline = async::Clock::now() + kFeedLimit;
-    for (const auto& session : sessions_) session->feed(frame, bytes / kFeedFrame);
-    for (const auto& session : sessions_) {
-      while (!session->fed()) {
+    // More may be accepted while this waits: they are not fed.
+    const std::size_t count = sessions_.size();
+    for (std::size_t i = 0; i < count; ++i) sessions_[i]->feed(frame, bytes / kFeedFrame);
+    for (std::size_t i = 0; i < count; ++i) {
+      while (!sessions_[i]->fed()) {
         if (async::Clock::now() > deadline) throw std::runtime_error{"a session took no media"};
         timer.expires_after(5ms);
         (void)co_await timer.async_wait(async::as_values);
