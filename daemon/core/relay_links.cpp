@@ -10,7 +10,6 @@ constexpr Duration kBreakAfter = 1s;   ///< the old parent goes even if the new 
 constexpr Duration kHandoverMax = 2s;  ///< the old parent has this long to send the rest
 constexpr Duration kHandoverLook = 20ms;
 constexpr Duration kCatchUpPatience = 2s;     ///< for the parent of a join to bring what is past
-constexpr Duration kCatchUpPause = 200ms;     ///< without anything of it
 constexpr Duration kRetiredGrace = 2s;        ///< frames of an ended subscription may arrive
 constexpr Duration kAllocationRetry = 250ms;  ///< none is valid yet: look again
 constexpr Duration kGapAfter = 100ms;         ///< an orphaned stripe is told to children
@@ -85,7 +84,9 @@ void Relay::Impl::set_links(StreamState& stream, const Assignment& assignment, N
     switch (up.role) {
       case UpstreamRole::primary:
         link->wanted |= to_mask(up.stripe);
-        if ((before[link] & to_mask(up.stripe)) == 0) forgive(peer, now);
+        if ((before[link] & to_mask(up.stripe)) != 0) break;
+        forgive(peer, now);
+        track->stripes[up.stripe.value()].gap_since = now.mono;
         break;
       case UpstreamRole::standby:
         link->wanted_standby |= to_mask(up.stripe);

@@ -178,13 +178,11 @@ void Relay::Impl::note_source(const Source& source, std::size_t size, Now now) {
     source.track->stream->gateway_bytes += size;
   }
   if ((link.sent & bit) != 0) link.brought_at = now.mono;
+  const bool has_starved = (link.gap & bit) != 0;
+  link.gap &= ~bit;
   if ((link.wanted & bit) == 0) return;
-  StripeState& stripe = source.track->stripes[source.stripe.value()];
-  if ((link.gap & bit) != 0) {
-    link.gap &= ~bit;
-    tell_starving(*source.track, now);
-  }
-  stripe.progress_at = now.mono;
+  if (has_starved) tell_starving(*source.track, now);
+  source.track->stripes[source.stripe.value()].progress_at = now.mono;
 }
 
 void Relay::Impl::note_complete(const Source& source, SliceSeq seq, Now now) {
@@ -243,7 +241,8 @@ void Relay::Impl::start_epoch(TrackState& track, PublisherEpoch epoch, Now now) 
   for (StripeState& stripe : track.stripes) {
     stripe.repair.reset();
     stripe.handover.reset();
-    if (stripe.mending) stripe.mending->whole_at = SliceSeq{0};  // of the old one nothing is awaited
+    if (stripe.mending)
+      stripe.mending->whole_at = SliceSeq{0};  // of the old one nothing is awaited
     stripe.usual_lateness = stripe.lateness_jitter = Duration::zero();
   }
   track.repair_plan.clear();

@@ -331,7 +331,8 @@ void Relay::Impl::on_upstream_gap(Peer& from, const UpstreamGap& message, Now no
   // The whole state: what it does not name starves no more.
   const StripeMask gap = message.stripes & link->sent;
   for (std::size_t i = 0; i < track->stripes.size(); ++i) {
-    if (((gap & ~link->gap) >> i & 1U) != 0) track->stripes[i].gap_since = now.mono;
+    const StripeMask begun = gap & ~link->gap & link->wanted;
+    if ((begun >> i & 1U) != 0) track->stripes[i].gap_since = now.mono;
   }
   if (std::exchange(link->gap, gap) != gap) dirty_ = true;
 }

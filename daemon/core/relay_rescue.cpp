@@ -16,7 +16,6 @@ constexpr Duration kCatchUpSpan = 3s;      ///< of a join; who needs longer is a
 constexpr Duration kGiveUpMin = 1s;        ///< after its deadline a slice is of no use any more
 constexpr Duration kRescueKept = 10s;      ///< a gateway's session after its last use
 constexpr Duration kPressedSpan = 2s;
-constexpr Duration kCatchUpPause = 250ms;  ///< of a parent that sends the past
 
 TimePoint to_mono(WallTime at, Now now) noexcept {
   return now.mono + (at - now.wall);

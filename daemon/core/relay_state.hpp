@@ -64,6 +64,8 @@ struct Peer {
 inline constexpr Duration kDialPatience = 1s;
 /// A parent that was asked and says nothing.
 inline constexpr Duration kConfirmPatience = 1s;
+/// A parent that sends a joiner the past may pause this long before others are asked for it.
+inline constexpr Duration kCatchUpPause = 200ms;
 
 /// What one parent sends us, or shall send us, of one track.
 struct UpLink {

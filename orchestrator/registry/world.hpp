@@ -139,7 +139,8 @@ class World {
     std::optional<NodeId> promoted_to;  ///< the standby that took over, before we were asked
   };
   /// A standby that took over is the parent in the plan in force from here on; the next solve keeps
-  /// it where there is room, moves nobody else, and names the next standby. Children's complaints
+  /// it where there is room (a gateway only for want of a peer), moves nobody else, and names the
+  /// next standby. Children's complaints
   /// condemn a connected parent once it is silent towards us as well; a gateway they never do.
   void on_link_failure(const NodeId& node, const LinkFailure& failure, WorldNow now);
   /// Evidence that was verified by the shell: `sender` sent what the signed header does not cover.

@@ -35,7 +35,8 @@ struct CurrentLinks {
   std::map<NodeId, std::vector<UpstreamLink>> upstream;
   std::vector<std::pair<NodeId, NodeId>> avoid;  ///< (child, parent) pairs for no new link
   /// Of `upstream`: what nodes changed by themselves since the last plan. It stays where there is
-  /// room beside all the rest.
+  /// room beside all the rest, but for a gateway's copy beyond `gateway_copies` that a peer can
+  /// give.
   std::map<NodeId, std::vector<UpstreamLink>> promoted = {};
 };
 

@@ -1,7 +1,7 @@
 // The engine's own parts: chance, order of events, paths, percentiles, the command line.
 #include "tests/sim/draws.hpp"
 #include "tests/sim/event_queue.hpp"
-#include "tests/sim/flight_queue.hpp"
+#include "tests/sim/fifo.hpp"
 #include "tests/sim/id_table.hpp"
 #include "tests/sim/path.hpp"
 #include "tests/sim/peer_wire.hpp"
@@ -90,7 +90,7 @@ TEST_CASE("events come by time, and those of one moment in the order of their sc
 }
 
 TEST_CASE("what travels arrives in its order, however much was under way") {
-  FlightQueue<std::uint64_t> queue;
+  Fifo<std::uint64_t> queue;
   Draws draws{1, 3, Purpose::fault};
   std::uint64_t pushed = 0;
   std::uint64_t popped = 0;

@@ -2,7 +2,7 @@
 
 #include "daemon/core/relay.hpp"
 #include "tests/sim/event_queue.hpp"
-#include "tests/sim/flight_queue.hpp"
+#include "tests/sim/fifo.hpp"
 #include "tests/sim/frame_bank.hpp"
 #include "tests/sim/id_table.hpp"
 #include "tests/sim/network_model.hpp"
@@ -140,7 +140,7 @@ class SimNet {
     Load load;
   };
   struct Lane {
-    FlightQueue<Flight> flights;
+    Fifo<Flight> flights;
     TimePoint last_arrival{};
     bool scheduled = false;
   };
@@ -177,7 +177,7 @@ class SimNet {
     TimePoint stopped_until{};
     std::optional<TimePoint> armed;
     std::vector<Link> links;  ///< its sessions, by peer
-    FlightQueue<Turn> turns;  ///< ends that have media, in the order of their turns
+    Fifo<Turn> turns;         ///< ends that have media, in the order of their turns
     TimePoint uplink_free{};
     TimePoint downlink_free{};
     bool uplink_armed = false;

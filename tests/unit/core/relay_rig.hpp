@@ -216,4 +216,17 @@ inline SharedBytes tampered(const SharedBytes& frame) {
   return copy;
 }
 
+/// Why the last request of a peer was refused.
+inline std::optional<relay::RefuseReason> refusal(Rig& rig, const NodeId& peer) {
+  const auto refused = rig.sent<relay::SubscribeRefused>(peer);
+  if (refused.empty()) return std::nullopt;
+  return refused.back().reason;
+}
+inline relay::ChildStatus child_status(const Rig& rig, const NodeId& child) {
+  for (const auto& status : rig.relay.children(rig.now)) {
+    if (status.child == child) return status;
+  }
+  return {};
+}
+
 }  // namespace tayga::test

@@ -9,7 +9,7 @@ namespace tayga::sim {
 /// First in, first out; the room that it once needed is kept, so that in a steady flow nothing is
 /// allocated.
 template <class Item>
-class FlightQueue {
+class Fifo {
  public:
   void push(Item item) { items_.push_back(std::move(item)); }
   [[nodiscard]] bool empty() const noexcept { return head_ == items_.size(); }
