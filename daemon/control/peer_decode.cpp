@@ -190,6 +190,13 @@ Result<relay::PeerMessage> to_message(const v1::Dropped& in) {
   return relay::PeerMessage{std::move(*out)};
 }
 
+Result<relay::PeerMessage> to_message(const v1::Have& in) {
+  auto out = to_run<relay::Have>(in);
+  if (!out) return out.error();
+  if (const auto added = add_ranges(in, out->ranges); !added) return added.error();
+  return relay::PeerMessage{std::move(*out)};
+}
+
 Result<relay::PeerMessage> to_message(const v1::PeerReceipt& in) {
   relay::PeerReceipt out;
   if (!copy_exact(in.receipt(), out.blob)) return ControlErrc::bad_size;
@@ -303,6 +310,8 @@ Result<relay::PeerMessage> decode_control(ByteView payload) {
       return to_message(message.fetch_refused());
     case v1::PeerMessage::kDropped:
       return to_message(message.dropped());
+    case v1::PeerMessage::kHave:
+      return to_message(message.have());
     case v1::PeerMessage::BODY_NOT_SET:
       break;
   }

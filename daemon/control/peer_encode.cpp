@@ -163,6 +163,12 @@ void fill(v1::PeerMessage& out, const relay::Dropped& in) {
   dropped.set_queue_age_ms(to_milliseconds(in.queue_age));
 }
 
+void fill(v1::PeerMessage& out, const relay::Have& in) {
+  v1::Have& have = *out.mutable_have();
+  fill_run(have, in);
+  add_ranges(have, in.ranges);
+}
+
 void fill(v1::PeerMessage& out, const relay::PeerReceipt& in) {
   out.mutable_receipt()->set_receipt(to_field(in.blob));
 }

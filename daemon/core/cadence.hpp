@@ -13,8 +13,8 @@ inline constexpr Duration kCondemnMin = 150ms;
 /// Learns how often a parent beats, and says when its silence is suspicious.
 ///
 /// Suspicion after max(60 ms, 2.5 x the observed interval + 4 x its jitter), the parent is given up
-/// when the next beat is missing as well, and not before kCondemnMin. Frames that arrive together
-/// are one beat. Pure. Source: the smoothing is that of RFC 6298, but a silence that was survived
+/// when the next beat is missing as well, and not before kCondemnMin, nor before a beat that was
+/// lost could have been sent again. Frames that arrive together are one beat. Pure. Source: the smoothing is that of RFC 6298, but a silence that was survived
 /// is remembered for seconds: wholly before a parent is given up, in part before it is suspected.
 class Cadence {
  public:
@@ -26,6 +26,8 @@ class Cadence {
   /// It beats differently from here on; that it was held up before stays known.
   void relearn() noexcept;
   void on_beat(TimePoint now) noexcept;
+  /// How long the peer took to answer: at least a round trip. The shortest one counts.
+  void on_answer(Duration took) noexcept;
 
   [[nodiscard]] TimePoint last_beat() const noexcept { return last_; }
   [[nodiscard]] Duration interval() const noexcept { return interval_; }
@@ -41,7 +43,8 @@ class Cadence {
   TimePoint burst_{};  // the first frame of the newest beat
   Duration interval_ = 50ms;
   Duration jitter_ = 10ms;
-  Duration hold_{0};  // a silence that was suspicious and came to nothing
+  Duration hold_{0};        // a silence that was suspicious and came to nothing
+  Duration round_trip_{0};  // at most so long; 0 = nothing was asked yet
 };
 
 }  // namespace tayga::relay

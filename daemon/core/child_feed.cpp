@@ -26,6 +26,10 @@ bool ChildSubscription::is_dropped(ObjectId object) const noexcept {
   return std::find(dropped.begin(), dropped.end(), object) != dropped.end();
 }
 
+bool ChildSubscription::has(SliceSeq seq) const noexcept {
+  return std::find(not_again.begin(), not_again.end(), seq) != not_again.end();
+}
+
 bool ChildSubscription::waits_for(const CachedSlice& slice) const noexcept {
   if (is_dropped(slice.header.object)) return false;
   return !dropped_forgotten || queues[to_priority(slice)].contains(slice);
@@ -81,7 +85,7 @@ void ChildFeed::reset(ChildSubscription& subscription, PublisherEpoch begun) {
   subscription.dropped.clear();
   subscription.dropped_forgotten = false;
   subscription.dropped_slices.clear();
-  subscription.resent.clear();
+  subscription.not_again.clear();
   for (auto& stripe : subscription.stripes) {
     stripe.from = stripe.asked_epoch == begun ? stripe.asked_from : SliceSeq{0};
   }
@@ -102,8 +106,7 @@ void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,
     arrived = seq.next();
     const bool sticky_start = !start && window.is_sticky(slice->header.object);
     if (seq < from && !sticky_start) continue;
-    const auto& resent = subscription.resent;
-    if (start && std::find(resent.begin(), resent.end(), seq) != resent.end()) continue;
+    if (start && subscription.has(seq)) continue;
     subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, false, {}});
   }
   // The other stripes may have run ahead of this one: what it brings next is live all the same.
@@ -123,9 +126,32 @@ bool ChildFeed::resend(ChildSubscription& subscription, const SlicePtr& slice, F
   }
   queued_bytes_ += entry.unsent_bytes();
   queue.push_front(std::move(entry));
-  if (subscription.resent.size() >= kResentMax) subscription.resent.pop_front();
-  subscription.resent.push_back(slice->header.seq);
+  keep_back(subscription, slice->header.seq);
   return true;
+}
+
+void ChildFeed::keep_back(ChildSubscription& subscription, SliceSeq seq) {
+  if (subscription.not_again.size() >= kNotAgainMax) subscription.not_again.pop_front();
+  subscription.not_again.push_back(seq);
+}
+
+void ChildFeed::skip(ChildSubscription& subscription, std::span<const SeqRange> ranges) {
+  for (SliceQueue& queue : subscription.queues) {
+    queue.remove_if([&](const QueuedSlice& entry) {
+      if (!entry.slice) return false;
+      const SliceSeq seq = entry.slice->header.seq;
+      const bool has = std::ranges::any_of(
+          ranges, [&](const SeqRange& range) { return range.first <= seq && seq <= range.last; });
+      if (has) forget(entry);
+      return has;
+    });
+  }
+  std::size_t left = kNotAgainMax;
+  for (const SeqRange& range : ranges) {
+    for (SliceSeq seq = range.first; seq <= range.last && left > 0; seq = seq.next(), --left) {
+      if (!subscription.has(seq)) keep_back(subscription, seq);
+    }
+  }
 }
 
 std::vector<SliceSeq> ChildFeed::take_dropped(ChildSubscription& subscription) {
@@ -136,6 +162,7 @@ void ChildFeed::on_header(ChildSubscription& subscription, StripeIndex stripe,
                           const SlicePtr& slice) {
   if (slice->header.seq < subscription.stripes[stripe.value()].from) return;
   if (subscription.is_dropped(slice->header.object)) return;
+  if (subscription.has(slice->header.seq)) return;
   ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
   if (place.catch_up_until) place.live_from = slice->arrival_no + 1;
   subscription.queues[to_priority(*slice)].push(
@@ -145,6 +172,7 @@ void ChildFeed::on_header(ChildSubscription& subscription, StripeIndex stripe,
 bool ChildFeed::on_frame(ChildSubscription& subscription, StripeIndex stripe,
                          const CachedSlice& slice, std::size_t size, TimePoint now) {
   const ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
+  if (subscription.has(slice.header.seq)) return false;
   if (slice.arrival_no >= place.live_from && slice.header.seq >= place.from) {
     if (!subscription.waits_for(slice)) {
       dropped_bytes_ += size;

@@ -12,6 +12,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,8 @@ inline constexpr std::size_t kPriorities = 4;
 inline constexpr std::size_t kDroppedObjectsMax = 64;
 /// Slices that a slow child is told it lost; it finds out of more by itself.
 inline constexpr std::size_t kDroppedSlicesMax = 64;
-/// Slices sent for a fetch that are not sent again when the child then subscribes from there.
-inline constexpr std::size_t kResentMax = 256;
+/// Slices that a child got out of turn, or has from others: they are not sent again in their turn.
+inline constexpr std::size_t kNotAgainMax = 256;
 /// Who has not caught up by then is a slow child like any other.
 inline constexpr Duration kCatchUpMax = 10s;
 
@@ -49,11 +50,12 @@ struct ChildSubscription {
   std::array<SliceQueue, kPriorities> queues;
   std::vector<ObjectId> dropped;
   std::vector<SliceSeq> dropped_slices;  ///< not told yet, at most kDroppedSlicesMax
-  std::deque<SliceSeq> resent;           ///< sent out of turn, at most kResentMax
+  std::deque<SliceSeq> not_again;        ///< not to be sent in their turn, at most kNotAgainMax
   bool dropped_forgotten = false;        ///< `dropped` overflowed: it no longer tells all
 
   [[nodiscard]] StripeMask all() const noexcept { return active | standby; }
   [[nodiscard]] bool is_dropped(ObjectId object) const noexcept;
+  [[nodiscard]] bool has(SliceSeq seq) const noexcept;
   /// Pre: the slice is live for it and not below `from`.
   [[nodiscard]] bool waits_for(const CachedSlice& slice) const noexcept;
 };
@@ -92,6 +94,8 @@ class ChildFeed {
   /// it still waits for it.
   bool resend(ChildSubscription& subscription, const SlicePtr& slice, FrameMask have,
               TimePoint now);
+  /// The child has these slices: they are neither queued any more nor when they come.
+  void skip(ChildSubscription& subscription, std::span<const SeqRange> ranges);
   /// Slices that were dropped for being late or too much, since the last call.
   [[nodiscard]] static std::vector<SliceSeq> take_dropped(ChildSubscription& subscription);
   /// True once after slices were dropped.
@@ -129,6 +133,7 @@ class ChildFeed {
     ChildSubscription* subscription = nullptr;
     const QueuedSlice* entry = nullptr;
   };
+  static void keep_back(ChildSubscription& subscription, SliceSeq seq);
   void drop_overdue(TimePoint now);
   [[nodiscard]] Place choose(std::size_t priority);
   [[nodiscard]] LivePlace oldest_live(std::size_t priority_first, std::size_t priority_last);

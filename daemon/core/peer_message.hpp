@@ -96,7 +96,7 @@ struct SeqRange {
   std::uint32_t have = 0;  ///< frames of a single slice that the asker holds (a FrameMask)
   friend bool operator==(const SeqRange&, const SeqRange&) = default;
 };
-/// More do not fit in one Fetch, nor in one Dropped.
+/// More do not fit in one Fetch, Dropped or Have.
 inline constexpr std::size_t kFetchRangesMax = 64;
 struct Fetch {
   StreamId stream;
@@ -125,6 +125,14 @@ struct Dropped {
   Duration queue_age{0};
   friend bool operator==(const Dropped&, const Dropped&) = default;
 };
+/// The sender has these from others: it need not be given them.
+struct Have {
+  StreamId stream;
+  TrackId track;
+  PublisherEpoch epoch;
+  std::vector<SeqRange> ranges;
+  friend bool operator==(const Have&, const Have&) = default;
+};
 struct PeerReceipt {
   wire::ReceiptBlob blob{};
   friend bool operator==(const PeerReceipt&, const PeerReceipt&) = default;
@@ -152,6 +160,6 @@ struct Pong {
 
 using PeerMessage =
     std::variant<Hello, Subscribe, SubscribeOk, SubscribeRefused, Unsubscribe, Head, Fetch,
-                 PeerReceipt, UpstreamGap, GoAway, Ping, Pong, FetchRefused, Dropped>;
+                 PeerReceipt, UpstreamGap, GoAway, Ping, Pong, FetchRefused, Dropped, Have>;
 
 }  // namespace tayga::relay

@@ -103,7 +103,7 @@ void Relay::Impl::set_descriptor(StreamState& stream, const StreamDescriptor& de
     }
     for (const auto& [seq, slice] : track->window.slices()) {
       auto& repair = track->stripes[seq.value() % descriptor.stripe_count].repair;
-      repair.on_header(seq, slice->header.kind, slice->header.priority, now.mono);
+      repair.on_header(seq, slice->header.kind, now.mono);
       if (slice->complete()) repair.on_complete(seq);
     }
   }

@@ -48,6 +48,7 @@ void Relay::Impl::take_message(Peer& peer, const PeerMessage& message, Now now) 
           [](const Pong&) {},
           [&](const FetchRefused& m) { asked([&] { on_fetch_refused(peer, m, now); }); },
           [&](const Dropped& m) { asked([&] { on_dropped(peer, m, now); }); },
+          [&](const Have& m) { on_have(peer, m, now); },
       },
       message);
 }
@@ -324,6 +325,16 @@ void Relay::Impl::on_fetch(Peer& from, const Fetch& message, Now now) {
   from.feed.enforce(now.mono);
   count_dropped(from);
   if (from.feed.mark_ready()) push(MediaReady{from.id});
+}
+
+void Relay::Impl::on_have(Peer& from, const Have& message, Now now) {
+  if (!from.haves.take(now.mono)) return;  // then some of it comes twice
+  if (message.ranges.size() > kFetchRangesMax) {
+    return disconnect(from, "names too many ranges", LossReason::closed, now);
+  }
+  TrackState* track = find_track(message.stream, message.track);
+  if (track == nullptr || track->epoch != message.epoch) return;
+  if (ChildSubscription* child = from.feed.find(*track)) from.feed.skip(*child, message.ranges);
 }
 
 /// A gateway helps a share of its audience at once with one object, and sends as many on to the

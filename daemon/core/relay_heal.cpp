@@ -174,7 +174,9 @@ void Relay::Impl::promote(TrackState& track, StripeIndex stripe, UpLink& from, U
   const bool is_blocked = now.mono < from.peer->blocked_until;
   const bool is_alive =
       from.peer->up() && !from.peer->condemned && !from.peer->leaves_at && !is_blocked;
-  const LossReason reason = is_alive ? LossReason::silent : from.peer->last_loss;
+  const LossReason reason = is_alive                ? LossReason::silent
+                            : from.peer->connecting ? LossReason::connect_failed
+                                                    : from.peer->last_loss;
   from.wanted &= ~bit;
   from.promoted &= ~bit;
   to.wanted |= bit;
@@ -189,6 +191,7 @@ void Relay::Impl::promote(TrackState& track, StripeIndex stripe, UpLink& from, U
     from.former |= bit;
   }
   from.poor.clear();
+  track.stripes[stripe.value()].forecast = {};
   if ((from.confirmed & bit) != 0) begin_mending(track, stripe, from, reason);
   losses_.push_back({track.stream->descriptor.id, track.id, bit, from.peer->id, reason});
   ++counters.promotions;

@@ -150,7 +150,9 @@ class Relay::Impl {
   /// False when the header is to be ignored; `from` may be gone then.
   bool is_wanted(const Source& source, const media::SliceHeader& header, ByteView payload, Now now);
   void charge(Peer& peer, Now now);
-  void note_source(const Source& source, std::size_t size, Now now);
+  static void note_turn(const Source& source, const CachedSlice& slice);
+  void note_source(const Source& source, const CachedSlice& slice, std::size_t size, Now now);
+  static void note_progress(StripeState& stripe, const CachedSlice& slice, Now now);
   void note_complete(const Source& source, SliceSeq seq, Now now);
   static void note_lateness(StripeState& stripe, const Source& source, Duration lateness);
   void on_tampered(const Source& source, const CachedSlice* slice, ByteView chunk, Now now);
@@ -176,6 +178,10 @@ class Relay::Impl {
               Duration retry_after);
   void on_unsubscribe(Peer& from, const Unsubscribe& message);
   void on_fetch(Peer& from, const Fetch& message, Now now);
+  static constexpr Duration kHaveTogether = 25ms;  ///< what came meanwhile is told at once
+  void on_have(Peer& from, const Have& message, Now now);
+  void note_have(const Source& source, SliceSeq seq, Now now);
+  void tell_have();
   bool admit_rescue(Peer& from, TrackState& track, const CachedSlice& slice, Now now);
   void on_receipt(Peer& from, const PeerReceipt& message, Now now);
   void end_service(Peer& child, ChildSubscription& subscription, StripeMask stripes);
@@ -326,6 +332,7 @@ class Relay::Impl {
   std::map<std::uint64_t, OriginRequest> origin_requests_;
   std::uint64_t next_request_ = 1;
   DuplicateBudget duplicates_;
+  TimePoint tell_have_at_ = kNever;
   TimePoint deaf_until_{};  ///< our own timers were late: what parents sent is still unread
   std::uint64_t next_session_ = 1;
   std::uint64_t next_arrival_ = 1;

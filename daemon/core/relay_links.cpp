@@ -215,6 +215,7 @@ void Relay::Impl::send_subscribe(StreamState& stream, TrackState& track, UpLink&
   for (std::size_t i = 0; i < track.stripes.size(); ++i) {
     const StripeIndex stripe{static_cast<std::uint8_t>(i)};
     if ((fresh & to_mask(stripe)) == 0) continue;
+    track.stripes[i].forecast = {};
     const auto start = start_of(track, stripe, link);
     if (start && track.epoch) {
       message.starts.push_back({stripe, *start});

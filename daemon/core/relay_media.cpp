@@ -50,6 +50,16 @@ void Relay::Impl::charge(Peer& peer, Now now) {
   }
 }
 
+/// A parent gives all that it has in this order: what is below came already, or was dropped. Not
+/// so what was asked for, nor while the one before it still owes what is below.
+void Relay::Impl::note_turn(const Source& source, const CachedSlice& slice) {
+  TrackState& track = *source.track;
+  StripeState& stripe = track.stripes[source.stripe.value()];
+  if ((source.link->sent & to_mask(source.stripe)) == 0 || stripe.handover) return;
+  if (track.repair_plan.was_asked(slice.header.seq)) return;
+  stripe.repair.on_turn(slice.header.seq, slice.header.priority);
+}
+
 std::optional<Relay::Impl::Source> Relay::Impl::find_source(Peer& from, StreamState* stream,
                                                             TrackId track_id, SliceSeq seq,
                                                             Now now) {
@@ -77,7 +87,12 @@ void Relay::Impl::on_slice_header(Peer& from, ByteView payload, Now now) {
   }
   media::SliceHeader& header = *parsed;
   const auto source = find_source(from, find_stream(header.stream), header.track, header.seq, now);
-  if (!source || !is_wanted(*source, header, payload, now)) return;
+  if (!source) return;
+  if (!is_wanted(*source, header, payload, now)) {
+    const SlicePtr* known = source->track->window.find(header.seq);
+    if (known != nullptr && source->track->epoch == header.epoch) note_turn(*source, **known);
+    return;
+  }
   if (!media::verify_slice_header(payload, header.stream)) {
     ++counters.headers_bad;
     return on_tampered(*source, nullptr, {}, now);
@@ -88,10 +103,11 @@ void Relay::Impl::on_slice_header(Peer& from, ByteView payload, Now now) {
   if (!track.epoch || *track.epoch < header.epoch) start_epoch(track, header.epoch, now);
   StripeState& stripe = track.stripes[source->stripe.value()];
   note_lateness(stripe, *source, now.wall - header.publisher_time);
-  stripe.repair.on_header(header.seq, header.kind, header.priority, now.mono);
+  stripe.repair.on_header(header.seq, header.kind, now.mono);
   SharedBytes frame = wire::serialize_shared_frame(wire::FrameType::slice_header, payload);
   const SlicePtr slice = insert_slice(track, std::move(header), std::move(frame), now);
   slice->add_announcer(from.session);
+  note_turn(*source, *slice);
   if (cache_.over_bytes()) evict(now);
 }
 
@@ -146,7 +162,7 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
     counters.duplicate_bytes += chunk.bytes.size();
     duplicates_.on_duplicate(chunk.bytes.size());
     if ((source->link->wanted & to_mask(source->stripe)) != 0) {
-      track.stripes[source->stripe.value()].progress_at = now.mono;
+      note_progress(track.stripes[source->stripe.value()], *slice, now);
     }
     return;
   }
@@ -163,14 +179,15 @@ void Relay::Impl::on_chunk(Peer& from, ByteView payload, Now now) {
   counters.payload_bytes_in += chunk.bytes.size();
   duplicates_.on_new(chunk.bytes.size());
   count_delivery(*source, *slice, chunk.bytes.size(), now);
-  note_source(*source, chunk.bytes.size(), now);
+  note_source(*source, *slice, chunk.bytes.size(), now);
   add_frame(track, slice, std::size_t{chunk.index} + 1, wire::serialize_chunk_frame(chunk), now);
   if (slice->complete()) note_complete(*source, slice->header.seq, now);
   if (cache_.over_bytes()) evict(now);
 }
 
 /// The parent, or for a moment another one, brings the stripe on.
-void Relay::Impl::note_source(const Source& source, std::size_t size, Now now) {
+void Relay::Impl::note_source(const Source& source, const CachedSlice& slice, std::size_t size,
+                              Now now) {
   UpLink& link = *source.link;
   const StripeMask bit = to_mask(source.stripe);
   if ((link.sent & bit) == 0 && link.wanted_rescue != 0) {
@@ -182,12 +199,18 @@ void Relay::Impl::note_source(const Source& source, std::size_t size, Now now) {
   link.gap &= ~bit;
   if ((link.wanted & bit) == 0) return;
   if (has_starved) tell_starving(*source.track, now);
-  source.track->stripes[source.stripe.value()].progress_at = now.mono;
+  note_progress(source.track->stripes[source.stripe.value()], slice, now);
+}
+
+void Relay::Impl::note_progress(StripeState& stripe, const CachedSlice& slice, Now now) {
+  stripe.progress_at = now.mono;
+  stripe.forecast.on_media(slice.header.publisher_time, now.mono);
 }
 
 void Relay::Impl::note_complete(const Source& source, SliceSeq seq, Now now) {
   TrackState& track = *source.track;
   if (track.stripes[source.stripe.value()].mending) note_whole(track, source.stripe, now);
+  note_have(source, seq, now);
   // What nobody was asked for says nothing of the parent, nor what was asked for while it went on.
   const bool is_parent = (source.link->wanted & to_mask(source.stripe)) != 0;
   if (is_parent || !track.repair_plan.was_asked(seq)) return;

@@ -257,6 +257,9 @@ void Relay::Impl::on_subscribe_ok(Peer& from, const SubscribeOk& message, Now no
   TrackState* track = find_track(message.stream, message.track);
   UpLink* link = track == nullptr ? nullptr : find_link(*track, from);
   if (link == nullptr) return;
+  if ((message.stripes & link->sent & ~link->confirmed) != 0) {
+    from.cadence.on_answer(now.mono - link->subscribed_at);
+  }
   // A standby beats slowly: what its beats taught does not hold for a parent.
   if (link->confirmed == 0 && (message.stripes & link->sent) != 0) from.cadence.relearn();
   from.cadence.restart(now.mono);

@@ -45,7 +45,41 @@ void Relay::Impl::add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq)
   fetch.ranges.push_back({seq, seq, have});
 }
 
+/// Who else was to send the slice need not do it any more: what it has left is for others.
+void Relay::Impl::note_have(const Source& source, SliceSeq seq, Now now) {
+  TrackState& track = *source.track;
+  for (const auto& link : track.links) {
+    if (link.get() == source.link || !link->peer->up()) continue;
+    const bool is_parent = (link->sent & to_mask(source.stripe)) != 0;
+    const bool is_asked = now.mono < link->fetched_until && track.repair_plan.was_asked(seq);
+    if ((!is_parent && !is_asked) || link->have.size() >= kFetchRangesMax) continue;
+    link->have.push_back(seq);
+    tell_have_at_ = std::min(tell_have_at_, now.mono + kHaveTogether);
+    wake_at(Duty::repair, tell_have_at_);
+  }
+}
+
+void Relay::Impl::tell_have() {
+  tell_have_at_ = kNever;
+  for (auto& [stream_id, stream] : streams_) {
+    for (auto& [track_id, track] : stream->tracks) {
+      for (const auto& link : track->links) {
+        if (link->have.empty()) continue;
+        Have told{stream_id, track_id, track->epoch.value_or(PublisherEpoch{0}), {}};
+        for (const SliceSeq seq : link->have) told.ranges.push_back({seq, seq});
+        link->have.clear();
+        if (link->peer->up() && track->epoch) send(*link->peer, std::move(told));
+      }
+    }
+  }
+}
+
 void Relay::Impl::repair_tracks(Now now) {
+  if (tell_have_at_ <= now.mono) {
+    tell_have();
+  } else if (tell_have_at_ != kNever) {
+    wake_at(Duty::repair, tell_have_at_);
+  }
   for (auto& [stream_id, stream] : streams_) {
     if (stream->publishing) continue;
     for (auto& [track_id, track] : stream->tracks) {
@@ -172,6 +206,8 @@ MissingSlice Relay::Impl::describe(const StreamState& stream, const TrackState& 
     if ((link->wanted & link->sent & bit) == 0) continue;
     slice.touched = std::max(slice.touched, link->subscribed_at + kCatchUpStart);
     if (hole.passed) continue;
+    slice.progress = stripe.progress_at;
+    if (const auto coming = stripe.forecast.expect(published)) slice.coming = *coming;
     if (now.mono < link->subscribed_at + kCatchUpSpan) {
       slice.touched = std::max(slice.touched, stripe.progress_at + kCatchUpPause);
     } else if ((link->confirmed & bit) != 0) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "daemon/core/arrival_forecast.hpp"
 #include "daemon/core/assignment.hpp"
 #include "daemon/core/cadence.hpp"
 #include "daemon/core/child_feed.hpp"
@@ -56,6 +57,7 @@ struct Peer {
   TokenBucket unannounced{kUnannouncedBurst, kUnannouncedInterval};
   TokenBucket requests{kRequestBurst, kRequestInterval};
   TokenBucket fetches{kRequestBurst, kRequestInterval};
+  TokenBucket haves{kRequestBurst, kRequestInterval};
 
   [[nodiscard]] bool up() const noexcept { return session != 0; }
 };
@@ -92,8 +94,9 @@ struct UpLink {
   std::optional<TimePoint> pressed_at;  ///< it last told of drops
   TimePoint subscribed_at{};
   WallTime subscribed_wall{};
-  TimePoint brought_at{};  ///< something that was not here, as a parent or when it was one
-  TimePoint retry_at{};    ///< after a refusal
+  std::vector<SliceSeq> have;  ///< it owes them, others gave them; not told yet
+  TimePoint brought_at{};      ///< something that was not here, as a parent or when it was one
+  TimePoint retry_at{};        ///< after a refusal
   wire::AllocationBlob allocation{};  ///< last presented
   StreamHandle handle;                ///< in it
   StripeMask covered = 0;             ///< by it
@@ -179,6 +182,7 @@ struct StripeState {
   Duration lateness_jitter{0};  ///< smoothed
   TimePoint gap_since{};        ///< the parent says that it starves
   TimePoint progress_at{};      ///< something came from its parent
+  ArrivalForecast forecast;     ///< of its parent
   std::optional<Mending> mending;
   /// The next parent was asked from here on; what is missing below is the old one's to send.
   std::optional<SliceSeq> handover;

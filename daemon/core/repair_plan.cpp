@@ -58,6 +58,14 @@ TimePoint RepairPlan::due(const Entry& entry, const MissingSlice& slice, const C
       const Duration pause = std::max(how.patience, how.window / 6);  // a loss is sent again
       const TimePoint flows_until = how.may_speculate ? slice.flowing + pause : half;
       if (!slice.passed) at = std::max(at, std::min(flows_until, half));
+      // What will be in time at the speed at which its parent goes on is left to it while it does:
+      // to the last moment when more must not come twice.
+      const TimePoint safe = slice.deadline - how.window * 3 / 10;
+      const bool is_coming = slice.coming <= slice.deadline - how.window / 10;
+      if (!slice.passed && (slice.coming <= safe || (is_coming && !how.may_speculate))) {
+        const TimePoint latest = std::max(safe, slice.coming + how.window / 20);
+        at = std::max(at, std::min(slice.progress + pause, latest));
+      }
       return slice.held ? std::max(at, entry.since + kHeldPatience) : at;
     }
     case RepairStage::parents:

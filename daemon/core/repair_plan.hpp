@@ -36,12 +36,14 @@ struct MissingSlice {
   bool exists = false;             ///< a later one of its stripe came; else only a head told of it
   bool passed = false;             ///< a later one overtook it; else it may simply be on its way
   TimePoint touched{};             ///< its newest frame; the begin of time when none came
-  TimePoint flowing{};         ///< the parent's newest frame of the stripe, which it sends in order
-  TimePoint expected{};        ///< predicted arrival
-  TimePoint deadline{};        ///< it is late from then on
-  Duration origin_turn{0};     ///< after the origin's time: when this viewer may ask it
-  bool closes_object = false;  ///< one of the last that its object lacks
-  bool held = false;           ///< the parent said that it starves too: it repairs, we wait
+  TimePoint flowing{};   ///< the parent's newest frame of the stripe, which it sends in order
+  TimePoint progress{};  ///< the same, also while it sends a joiner the past
+  TimePoint coming{TimePoint::max()};  ///< at the speed at which the parent goes on, while it does
+  TimePoint expected{};                ///< not later than usual
+  TimePoint deadline{};                ///< it is late from then on
+  Duration origin_turn{0};             ///< after the origin's time: when this viewer may ask it
+  bool closes_object = false;          ///< one of the last that its object lacks
+  bool held = false;                   ///< the parent said that it starves too: it repairs, we wait
 };
 
 /// Decides from whom a missing slice is asked and when: each stage early enough for its deadline.

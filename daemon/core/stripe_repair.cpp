@@ -10,13 +10,15 @@ SliceSeq StripeRepair::align(SliceSeq seq) const noexcept {
   return SliceSeq{seq.value() + offset};
 }
 
-void StripeRepair::on_header(SliceSeq seq, media::ObjectKind kind, media::Priority priority,
-                             TimePoint now) {
+void StripeRepair::on_header(SliceSeq seq, media::ObjectKind kind, TimePoint now) {
   if (!first_header_) first_header_ = now;
   // Sticky objects of a late join lie far below the segments: what is between was never asked for.
   const bool joining = now - *first_header_ < kJoinSettleTime;
   if (!is_sticky_kind(kind) && (!from_ || (joining && seq < *from_))) from_ = seq;
   if (!highest_ || *highest_ < seq) highest_ = seq;
+}
+
+void StripeRepair::on_turn(SliceSeq seq, media::Priority priority) noexcept {
   if (!passed_ || least_urgent_ < priority) {
     passed_ = seq;
     least_urgent_ = priority;
@@ -75,7 +77,7 @@ void StripeRepair::collect(const SliceWindow& window, TimePoint now, std::vector
   for (std::size_t i = 0; i < kRepairSpanMax && seq < end; ++i) {
     if (is_open(seq, window)) {
       whole = false;
-      holes.push_back({seq, seq < *highest_, seq < *passed_});
+      holes.push_back({seq, seq < *highest_, passed_ && seq < *passed_});
     }
     if (whole) from_ = following(seq);
     seq = following(seq);

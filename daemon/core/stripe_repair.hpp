@@ -29,7 +29,10 @@ class StripeRepair {
   StripeRepair(StripeIndex stripe, unsigned stripe_count) noexcept
       : stripe_{stripe}, stripe_count_{stripe_count} {}
 
-  void on_header(SliceSeq seq, media::ObjectKind kind, media::Priority priority, TimePoint now);
+  void on_header(SliceSeq seq, media::ObjectKind kind, TimePoint now);
+  /// The parent sent this header in its turn, not because it was asked for the slice; also when it
+  /// was here already.
+  void on_turn(SliceSeq seq, media::Priority priority) noexcept;
   void on_complete(SliceSeq seq) noexcept;
   /// A parent or standby says that it completed all below `next_seq`.
   void on_head(SliceSeq next_seq) noexcept;
@@ -75,7 +78,7 @@ class StripeRepair {
   std::optional<TimePoint> first_header_;
   std::optional<SliceSeq> from_;     // below it nothing is repaired
   std::optional<SliceSeq> highest_;  // header seen
-  std::optional<SliceSeq> passed_;   // highest header seen of the least urgent priority
+  std::optional<SliceSeq> passed_;   // highest that came in its turn, of the least urgent priority
   media::Priority least_urgent_{};
   std::set<SliceSeq> given_up_;
 };

@@ -106,6 +106,10 @@ void World::Impl::hold_back(const NodeId& node, const LinkFailure& failure, Othe
 void World::Impl::complain(const NodeId& node, const LinkFailure& failure, WorldNow now) {
   NodeState* parent = find_node(failure.parent);
   if (parent == nullptr || !parent->present || !speaks_of_death(failure.reason)) return;
+  const bool is_wall = failure.reason == LinkFailureReason::connect_failed && parent->connected;
+  if (is_wall && !parent->has(Role::gateway)) {
+    reachability_.on_no_way(node, failure.parent, now.mono);
+  }
   const std::size_t complaints = health_.on_complaint(node, failure.parent, now.mono);
   if (!parent->connected) {
     depart(*parent, now);  // its session and its child agree

@@ -2,6 +2,7 @@
 
 #include "orchestrator/registry/assignment_diff.hpp"
 #include "orchestrator/registry/link_health.hpp"
+#include "orchestrator/registry/reachability.hpp"
 #include "orchestrator/registry/uplink_estimator.hpp"
 #include "orchestrator/registry/world.hpp"
 #include "orchestrator/solver/standby_plan.hpp"
@@ -221,6 +222,7 @@ class World::Impl {
   std::map<StreamId, std::string> stream_names_;
   std::map<StreamId, StreamRecord> removed_;  ///< until the outputs that name them are polled
   LinkHealth health_;
+  Reachability reachability_;
   TimePoint solving_from_{};
   std::optional<TimePoint> refresh_at_;  ///< of standbys
   std::deque<Output> outputs_;

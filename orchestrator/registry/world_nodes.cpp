@@ -67,7 +67,10 @@ Result<void> World::Impl::on_hello(NodeRecord record, std::vector<Held> held, Wo
 
   NodeState& state = nodes_[id];
   const bool moved = record.endpoints != state.record.endpoints;
-  if (moved || is_new_process(state, held)) health_.forgive(id);
+  if (moved || is_new_process(state, held)) {
+    health_.forgive(id);
+    reachability_.forget(id);
+  }
   record.first_seen_ms = state.record.first_seen_ms == 0 ? now.wall_ms : state.record.first_seen_ms;
   record.last_seen_ms = now.wall_ms;
   record.ban_reason = state.record.ban_reason;
@@ -229,6 +232,7 @@ void World::Impl::depart(NodeState& state, WorldNow now) {
   const NodeId id = state.record.id;
   schedule_node(id, now.mono);
   if (state.has(Role::relay)) schedule_all(now.mono);
+  reachability_.forget(id);
   state.connected = false;
   state.present = false;
   nodes_due_.reset();

@@ -131,11 +131,15 @@ void World::Impl::solve_stream(StreamState& stream, WorldNow now) {
   if (stream.links != before) improve_in(stream, next, now.mono);
 }
 
-/// A doubted parent is better than none. Result: whether anybody was doubted.
+/// A parent that is doubted, or perhaps out of reach, is better than none. Result: whether there was
+/// any.
 bool World::Impl::trust_all(SolverInput& input) {
-  bool was_doubted = false;
-  for (NodeView& view : input.nodes) was_doubted |= std::exchange(view.is_doubted, false);
-  return was_doubted;
+  bool was_marked = false;
+  for (NodeView& view : input.nodes) {
+    was_marked |= std::exchange(view.is_doubted, false);
+    was_marked |= std::exchange(view.is_walled, false);
+  }
+  return was_marked;
 }
 
 /// Not put off by what happens meanwhile: else a restless network would never be planned well.
@@ -184,6 +188,7 @@ void World::Impl::add_node_views(SolverInput& input, const StreamState& stream,
     NodeView view;
     view.id = id;
     view.is_doubted = is_doubted(state, now);
+    view.is_walled = reachability_.is_walled(id, now);
     if (state.may_serve()) {
       const std::uint64_t usable_bps = usable_uplink_bps(state, now);
       const auto used = used_bps.find(id);

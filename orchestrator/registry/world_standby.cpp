@@ -63,6 +63,7 @@ World::Impl::StandbyBooks World::Impl::standby_books(TimePoint now) {
     node.id = id;
     node.can_serve = state.may_serve();
     node.is_doubted = is_doubted(state, now);
+    node.is_walled = reachability_.is_walled(id, now);
     node.spare_bps = usable_uplink_bps(state, now);
     node.children_left = state.record.children_max;
     node.network = network_of(state.record.endpoints);

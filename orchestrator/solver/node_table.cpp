@@ -9,8 +9,13 @@ namespace tayga::orch {
 NodeTable::NodeTable(const SolverInput& input) {
   nodes_.reserve(input.nodes.size());
   for (const NodeView& view : input.nodes) {
-    nodes_.push_back(
-        Node{view.id, view.can_relay, view.uplink_bps, view.children_max, {}, view.is_doubted});
+    nodes_.push_back(Node{view.id,
+                          view.can_relay,
+                          view.uplink_bps,
+                          view.children_max,
+                          {},
+                          view.is_doubted,
+                          view.is_walled});
   }
   const auto by_id = [](const Node& a, const Node& b) { return a.id < b.id; };
   std::sort(nodes_.begin(), nodes_.end(), by_id);
@@ -37,9 +42,11 @@ NodeTable::NodeTable(const SolverInput& input) {
     avoided_.emplace(find(child), find(parent));
   }
   for (const auto& [child, links] : input.current.upstream) {
+    const NodeIndex index = find(child);
+    if (index == kNoNode) continue;
     for (const UpstreamLink& link : links) {
       const NodeIndex parent = find(link.parent);
-      if (parent != kNoNode && nodes_[parent].is_doubted) of_doubted_.emplace(find(child), parent);
+      if (parent != kNoNode && is_unwise(index, parent)) kept_.emplace(index, parent);
     }
   }
 }
@@ -52,7 +59,7 @@ NodeIndex NodeTable::find(const NodeId& id) const {
 
 bool NodeTable::is_avoided(NodeIndex child, NodeIndex parent) const {
   if (avoided_.contains({child, parent})) return true;
-  return nodes_[parent].is_doubted && !of_doubted_.contains({child, parent});
+  return is_unwise(child, parent) && !kept_.contains({child, parent});
 }
 
 std::uint32_t NodeTable::rtt_us(NodeIndex a, NodeIndex b) const {

@@ -25,6 +25,7 @@ class NodeTable {
     std::uint32_t children_left = 0;              ///< distinct children that may still be added
     std::map<NodeIndex, std::uint32_t> children;  ///< in how many of the trees placed so far
     bool is_doubted = false;
+    bool is_walled = false;
   };
 
   explicit NodeTable(const SolverInput& input);
@@ -48,11 +49,17 @@ class NodeTable {
   void give_back(NodeIndex parent, NodeIndex child, std::uint64_t rate_bps);
 
  private:
+  /// As far as is known of each of the two.
+  [[nodiscard]] bool is_unwise(NodeIndex child, NodeIndex parent) const {
+    return nodes_[parent].is_doubted || (nodes_[parent].is_walled && nodes_[child].is_walled);
+  }
+
   std::vector<Node> nodes_;
   std::vector<NodeId> ids_;  // of nodes_: to find one touches few lines of memory
   std::vector<std::vector<std::pair<NodeIndex, std::uint32_t>>> neighbours_;
   std::set<std::pair<NodeIndex, NodeIndex>> avoided_;
-  std::set<std::pair<NodeIndex, NodeIndex>> of_doubted_;  ///< links in force of doubted parents
+  /// Links in force that would not be made now.
+  std::set<std::pair<NodeIndex, NodeIndex>> kept_;
 };
 
 }  // namespace tayga::orch

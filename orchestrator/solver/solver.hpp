@@ -19,6 +19,7 @@ struct NodeView {
   std::uint64_t uplink_bps = 0;    ///< left for this stream; taken literally, 0 = none
   std::uint32_t children_max = 0;  ///< distinct children left for this stream; 0 = none
   bool is_doubted = false;         ///< it may be gone: keeps its links, gets no other child
+  bool is_walled = false;          ///< may not get through to others that are: no new link
 };
 
 /// What one stream needs: a tree per (track, stripe).

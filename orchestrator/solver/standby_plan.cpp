@@ -146,6 +146,11 @@ class StandbyPlanner {
     return !avoided_.empty() && avoided_.contains(pair_key(node, candidate));
   }
 
+  [[nodiscard]] bool is_unwise(NodeIndex node, NodeIndex candidate) const {
+    const StandbyNode& other = input_.nodes[candidate];
+    return other.is_doubted || (other.is_walled && input_.nodes[node].is_walled);
+  }
+
   /// There, and with a place for one more child; says nothing of uplink or paths.
   [[nodiscard]] bool may_stand_by(const Placing& placing, NodeIndex node,
                                   NodeIndex candidate) const {
@@ -279,7 +284,7 @@ class StandbyPlanner {
     const NodeIndex top = guard(tree, node, path);
     std::optional<Rank> best;
     const auto consider = [&](NodeIndex candidate) {
-      if (is_avoided(node, candidate) || input_.nodes[candidate].is_doubted) return false;
+      if (is_avoided(node, candidate) || is_unwise(node, candidate)) return false;
       if (!is_peer(placing, node, candidate, top)) return false;
       const Rank rank = rank_of(placing, node, candidate);
       if (!best || rank < *best) best = rank;

@@ -17,6 +17,7 @@ struct StandbyNode {
   NodeId id;
   bool can_serve = false;            ///< may have more children: there, alive, not banned
   bool is_doubted = false;           ///< it may be gone: stays a standby, but becomes no other one
+  bool is_walled = false;            ///< may not get through to others that are
   std::uint64_t spare_bps = 0;       ///< uplink that no plan uses
   std::uint64_t load_bps = 0;        ///< what it stands by for already, in other streams
   std::uint32_t children_left = 0;   ///< sessions that it may still accept

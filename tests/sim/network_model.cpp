@@ -18,6 +18,15 @@ constexpr std::uint64_t kTracedLineBps = 2'000'000;
 /// Uplinks of households and small servers, in equal shares.
 constexpr std::array<std::uint64_t, 8> kUplinksBps{2'000'000,  4'000'000,  5'000'000,  8'000'000,
                                                    10'000'000, 10'000'000, 20'000'000, 40'000'000};
+/// Of nodes behind a household's router, an assumption: of a hundred of them 25 are open, 40 cone,
+/// 27 port restricted and 8 symmetric, so that one pair in twenty does not get through.
+NatClass draw_nat(Draws& draws) {
+  const std::uint64_t drawn = draws.below(100);
+  if (drawn < 25) return NatClass::open;
+  if (drawn < 65) return NatClass::cone;
+  return drawn < 92 ? NatClass::port_restricted : NatClass::symmetric;
+}
+
 struct Place {
   std::int32_t x_us;
   std::int32_t y_us;
@@ -44,8 +53,7 @@ std::uint64_t root(std::uint64_t value) {
 
 }  // namespace
 
-NetworkModel::NetworkModel(const SimOptions& options, unsigned nodes)
-    : seed_{options.seed}, blocked_ppm_{options.lab_rtt ? 0 : options.blocked_ppm}, access_(nodes) {
+NetworkModel::NetworkModel(const SimOptions& options, unsigned nodes) : access_(nodes) {
   if (options.lab_rtt) {
     lab_way_ = *options.lab_rtt / 2;
     source_ = "rtt of a laboratory";
@@ -83,6 +91,10 @@ void NetworkModel::place(const SimOptions& options, NodeIndex node) {
     access.y_us = kCentres[access.region].y_us + offset();
     access.last_mile = where.between(1ms, 8ms);
   }
+  Draws nat{options.seed, node, Purpose::reachability};
+  // The gateway, and volunteers who relay, have a public address.
+  const bool is_household = node != 0 && !options.is_relay(node) && !options.lab_rtt;
+  if (is_household) access.nat = draw_nat(nat);
   Draws uplink{options.seed, node, Purpose::uplink};
   access.uplink_bps = node == 0 ? kGatewayUplinkBps : kUplinksBps[uplink.below(kUplinksBps.size())];
   const std::uint64_t given_bps = node == 0                ? options.gateway_uplink_bps
@@ -122,12 +134,6 @@ Duration NetworkModel::control_way(NodeIndex node) const {
   if (lab_way_) return *lab_way_;
   // The orchestrator stands where the gateway does, behind a data centre's door.
   return node == 0 ? 1ms : one_way(node, 0) + 1ms;
-}
-
-bool NetworkModel::can_connect(NodeIndex a, NodeIndex b) const {
-  if (a == 0 || b == 0) return true;  // the gateway has a public address
-  const std::uint64_t pair = std::uint64_t{std::min(a, b)} << 32U | std::max(a, b);
-  return !Draws{seed_, pair, Purpose::reachability}.chance_ppm(blocked_ppm_);
 }
 
 std::uint64_t NetworkModel::line_bps(NodeIndex node) const {

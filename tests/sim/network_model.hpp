@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/base/time.hpp"
+#include "tests/sim/nat_class.hpp"
 #include "tests/sim/sim_options.hpp"
 
 #include <cstdint>
@@ -31,8 +32,10 @@ class NetworkModel {
   [[nodiscard]] Duration round_trip(NodeIndex a, NodeIndex b) const { return 2 * one_way(a, b); }
   /// One way to the orchestrator.
   [[nodiscard]] Duration control_way(NodeIndex node) const;
-  /// Classes of NAT that do not get through to each other.
-  [[nodiscard]] bool can_connect(NodeIndex a, NodeIndex b) const;
+  [[nodiscard]] bool can_connect(NodeIndex a, NodeIndex b) const {
+    return gets_through(access_[a].nat, access_[b].nat);
+  }
+  [[nodiscard]] NatClass nat(NodeIndex node) const { return access_[node].nat; }
   /// Its uplink's usual rate.
   [[nodiscard]] std::uint64_t line_bps(NodeIndex node) const;
   /// 0 = nothing gets through at this moment.
@@ -63,12 +66,11 @@ class NetworkModel {
     const RateTrace* trace = nullptr;
     Duration trace_offset{0};
     unsigned region = 0;
+    NatClass nat = NatClass::open;
   };
   void place(const SimOptions& options, NodeIndex node);
   [[nodiscard]] Duration matrix_one_way(std::uint32_t a, std::uint32_t b) const;
 
-  std::uint64_t seed_;
-  std::uint64_t blocked_ppm_;
   std::optional<Duration> lab_way_;  ///< of every pair
   std::vector<Access> access_;
   std::vector<std::uint16_t> matrix_;  ///< round trips in 0.1 ms

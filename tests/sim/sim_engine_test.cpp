@@ -3,6 +3,7 @@
 #include "tests/sim/event_queue.hpp"
 #include "tests/sim/fifo.hpp"
 #include "tests/sim/id_table.hpp"
+#include "tests/sim/network_model.hpp"
 #include "tests/sim/path.hpp"
 #include "tests/sim/peer_wire.hpp"
 #include "tests/sim/percentiles.hpp"
@@ -87,6 +88,46 @@ TEST_CASE("events come by time, and those of one moment in the order of their sc
     ++count;
   }
   CHECK(count == 2000);
+}
+
+TEST_CASE("a symmetric NAT gets through only to who lets in any port") {
+  using enum NatClass;
+  for (const NatClass other : {open, cone, port_restricted}) {
+    CHECK(gets_through(other, open));
+    CHECK(gets_through(other, cone));
+    CHECK(gets_through(other, port_restricted));
+  }
+  CHECK(gets_through(symmetric, open));
+  CHECK(gets_through(cone, symmetric));
+  CHECK_FALSE(gets_through(symmetric, port_restricted));
+  CHECK_FALSE(gets_through(port_restricted, symmetric));
+  CHECK_FALSE(gets_through(symmetric, symmetric));
+}
+
+TEST_CASE("households are behind NATs, gateways, volunteers and a laboratory are not") {
+  SimOptions options;
+  options.nodes = 1000;
+  const NetworkModel world{options, options.nodes + 1};
+  std::array<unsigned, 4> households{};
+  unsigned blocked = 0;
+  for (NodeIndex node = 0; node <= options.nodes; ++node) {
+    if (node == 0 || options.is_relay(node)) {
+      CHECK(world.nat(node) == NatClass::open);
+    } else {
+      ++households[static_cast<std::size_t>(world.nat(node))];
+    }
+    CHECK(world.can_connect(0, node));
+    if (node > 0) blocked += world.can_connect(node, node % options.nodes + 1) ? 0U : 1U;
+  }
+  for (const unsigned count : households) CHECK(count > 40);
+  CHECK(blocked > 15);
+  CHECK(blocked < 100);
+
+  options.lab_rtt = 1ms;
+  const NetworkModel laboratory{options, options.nodes + 1};
+  for (NodeIndex node = 0; node <= options.nodes; ++node) {
+    CHECK(laboratory.nat(node) == NatClass::open);
+  }
 }
 
 TEST_CASE("what travels arrives in its order, however much was under way") {

@@ -28,7 +28,6 @@ struct SimOptions {
   std::uint64_t spike_ppm = 0;       ///< flushes that are reordered or duplicated below a session
   std::uint64_t corruption_ppm = 0;  ///< flushes whose session is reset
   Duration jitter = 3ms;
-  std::uint64_t blocked_ppm = 30'000;      ///< pairs that cannot connect
   std::uint64_t control_loss_ppm = 1'000;  ///< messages of the control path that are sent again
 
   // A laboratory, to compare with real programs that run in one.

@@ -49,6 +49,8 @@ class Generator {
       case 12:
         return relay::FetchRefused{id<StreamId>(),      TrackId{u32()}, PublisherEpoch{u32()},
                                    SliceSeq{random_()}, milliseconds(), u32() % 2 == 0};
+      case 13:
+        return relay::Have{id<StreamId>(), TrackId{u32()}, PublisherEpoch{u32()}, ranges()};
       default:
         return relay::Dropped{id<StreamId>(), TrackId{u32()}, PublisherEpoch{u32()}, ranges(),
                               milliseconds()};

@@ -12,7 +12,8 @@ TEST_CASE("however much was given up, what is missing now is found") {
   const SliceWindow window;  // nothing ever became whole
   TimePoint now = kStart;
   for (std::uint64_t seq = 0; seq < 20'000; ++seq) {
-    repair.on_header(SliceSeq{seq}, media::ObjectKind::segment, media::Priority::rest, now);
+    repair.on_header(SliceSeq{seq}, media::ObjectKind::segment, now);
+    repair.on_turn(SliceSeq{seq}, media::Priority::rest);
     now += 40ms;
     std::vector<StripeRepair::Hole> holes;
     repair.collect(window, now, holes);
@@ -29,8 +30,10 @@ TEST_CASE("however much was given up, what is missing now is found") {
 TEST_CASE("what is urgent overtakes and proves no loss; what is not urgent does") {
   StripeRepair repair{StripeIndex{0}, 1};
   const SliceWindow window;
-  repair.on_header(SliceSeq{1}, media::ObjectKind::segment, media::Priority::rest, kStart);
-  repair.on_header(SliceSeq{5}, media::ObjectKind::playlist, media::Priority::playlist, kStart);
+  repair.on_header(SliceSeq{1}, media::ObjectKind::segment, kStart);
+  repair.on_turn(SliceSeq{1}, media::Priority::rest);
+  repair.on_header(SliceSeq{5}, media::ObjectKind::playlist, kStart);
+  repair.on_turn(SliceSeq{5}, media::Priority::playlist);
   std::vector<StripeRepair::Hole> holes;
   repair.collect(window, kStart + kJoinSettleTime, holes);
   REQUIRE(holes.size() == 5);  // nothing is whole here
@@ -38,7 +41,8 @@ TEST_CASE("what is urgent overtakes and proves no loss; what is not urgent does"
     CHECK(hole.exists == (hole.seq < SliceSeq{5}));
     CHECK_FALSE(hole.passed);
   }
-  repair.on_header(SliceSeq{4}, media::ObjectKind::segment, media::Priority::rest, kStart);
+  repair.on_header(SliceSeq{4}, media::ObjectKind::segment, kStart);
+  repair.on_turn(SliceSeq{4}, media::Priority::rest);
   holes.clear();
   repair.collect(window, kStart + kJoinSettleTime, holes);
   for (const StripeRepair::Hole& hole : holes) CHECK(hole.passed == (hole.seq < SliceSeq{4}));
