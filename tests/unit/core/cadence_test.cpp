@@ -86,3 +86,55 @@ TEST_CASE("a silence that was survived does not teach more than a quarter of a s
   cadence.on_beat(last + 60s);
   CHECK(cadence.interval() <= 60ms);
 }
+
+TEST_CASE("a long round trip postpones giving a parent up until what it lost could come again") {
+  Cadence cadence;
+  const TimePoint last = beat_for(cadence, 40ms, 200);
+  const TimePoint suspect_at = cadence.suspect_at();
+  cadence.on_answer(240ms);
+  CHECK(cadence.condemn_at() - last >= 40ms + 270ms);
+  CHECK(cadence.condemn_at() - last <= 40ms + 271ms);
+  CHECK(cadence.suspect_at() == suspect_at);
+}
+
+TEST_CASE("a round trip that fits into 150 ms changes nothing, a longer one does") {
+  Cadence cadence;
+  const TimePoint last = beat_for(cadence, 40ms, 200);
+  cadence.on_answer(98ms);
+  CHECK(cadence.condemn_at() - last > kCondemnMin);
+  cadence.on_answer(97ms);
+  CHECK(cadence.condemn_at() - last == kCondemnMin);
+}
+
+TEST_CASE("the shortest answer is the round trip, others waited for something else") {
+  Cadence cadence;
+  beat_for(cadence, 40ms, 200);
+  cadence.on_answer(240ms);
+  const TimePoint expected = cadence.condemn_at();
+  cadence.on_answer(400ms);
+  CHECK(cadence.condemn_at() == expected);
+  cadence.on_answer(200ms);
+  CHECK(expected - cadence.condemn_at() == 45ms);
+}
+
+TEST_CASE("an answer that took no time is an answer, and the shortest one") {
+  Cadence cadence;
+  const TimePoint last = beat_for(cadence, 40ms, 200);
+  cadence.on_answer(GENERATE(Duration{0}, Duration{-5ms}));
+  cadence.on_answer(400ms);
+  CHECK(cadence.condemn_at() - last == kCondemnMin);
+}
+
+TEST_CASE("of an answer no more than half a second counts") {
+  const auto condemned_after = [](Duration took) {
+    Cadence cadence;
+    const TimePoint last = beat_for(cadence, 40ms, 200);
+    cadence.on_answer(took);
+    return cadence.condemn_at() - last;
+  };
+  CHECK(condemned_after(500ms) >= 602ms);
+  CHECK(condemned_after(500ms) <= 603ms);
+  CHECK(condemned_after(501ms) == condemned_after(500ms));
+  CHECK(condemned_after(20s) == condemned_after(500ms));
+  CHECK(condemned_after(499ms) < condemned_after(500ms));
+}
