@@ -1,0 +1,203 @@
+#include "tests/support/catch.hpp"
+#include "tests/unit/registry/world_driver.hpp"
+
+namespace tayga::orch {
+namespace {
+
+using test::node_id;
+using test::options_with;
+using test::WorldDriver;
+
+constexpr unsigned kGateway = 1;
+
+/// Gateway 1 gives two copies: to relays 2 and 3, each with room for six children of one stripe.
+/// Eight viewers without uplink: one relay is full, the other has two and stands by for four.
+struct TwoBranches : WorldDriver {
+  explicit TwoBranches(std::uint64_t gateway_mbit = 0) : WorldDriver{options_with(1000, 10, 2)} {
+    world.add_stream(show(), now).value();
+    gateway(kGateway, gateway_mbit);
+    world.on_publish(node_id(kGateway), claim(kGateway), now).value();
+    settle();
+    relay(2, 20);
+    relay(3, 20);
+    for (unsigned v = 10; v < 18; ++v) {
+      viewer(v, 1);
+      join(v);
+    }
+    settle();
+    std::map<NodeId, unsigned> children;
+    for (unsigned v = 10; v < 18; ++v) ++children[parent_of(v)];
+    full = children[node_id(2)] > children[node_id(3)] ? 2 : 3;
+    roomy = 5 - full;
+    for (unsigned v = 10; v < 18; ++v) {
+      (parent_of(v) == node_id(full) ? of_full : of_roomy).push_back(v);
+    }
+    REQUIRE(of_full.size() == 6);
+    REQUIRE(of_roomy.size() == 2);
+    for (const unsigned v : of_full) {
+      if (standby_of(v) == node_id(roomy)) backed.push_back(v);
+    }
+  }
+  [[nodiscard]] NodeId standby_of(unsigned node) const {
+    for (const UpstreamLink& link : state.at(node_id(node)).standby) {
+      if (link.track == TrackId{1}) return link.parent;
+    }
+    return NodeId{};
+  }
+  /// Both relays are heard: nobody doubts them.
+  void report() {
+    world.on_telemetry(node_id(2), Telemetry{}, now);
+    world.on_telemetry(node_id(3), Telemetry{}, now);
+  }
+  void fail_and_settle(unsigned node, LinkFailureReason reason) {
+    fail(node, reason);
+    report();
+    settle();
+  }
+  void fail_standby(unsigned node, LinkFailureReason reason) {
+    World::LinkFailure report = failure(node, reason);
+    report.parent = standby_of(node);
+    world.on_link_failure(node_id(node), report, now);
+  }
+  /// The viewer that the full relay feeds and the roomy one does not back.
+  [[nodiscard]] unsigned unbacked() const {
+    for (const unsigned v : of_full) {
+      if (parent_of(v) == node_id(full) && standby_of(v) != node_id(roomy)) return v;
+    }
+    FAIL("all are backed");
+    return 0;
+  }
+
+  unsigned full = 0;
+  unsigned roomy = 0;
+  std::vector<unsigned> of_full;
+  std::vector<unsigned> of_roomy;
+  std::vector<unsigned> backed;  ///< of of_full: by the other relay
+};
+
+constexpr auto kNoWay = LinkFailureReason::connect_failed;
+
+}  // namespace
+
+TEST_CASE("two nodes that could not connect with others are not made parent and child") {
+  // given a viewer that failed with the relay that has room
+  const auto first = GENERATE(kNoWay, LinkFailureReason::refused);
+  const auto second = GENERATE(kNoWay, LinkFailureReason::refused);
+  CAPTURE(static_cast<int>(first), static_cast<int>(second));
+  TwoBranches net;
+  net.fail_and_settle(net.of_roomy[0], first);
+  // when another one fails with the other relay
+  const unsigned orphan = net.unbacked();
+  net.fail_and_settle(orphan, second);
+  // then it goes where it gets through, as far as is known
+  const bool is_unwise = first == kNoWay && second == kNoWay;
+  CHECK(net.parent_of(orphan) == node_id(is_unwise ? kGateway : net.roomy));
+  CHECK(net.standby_of(orphan) != node_id(net.full));
+}
+
+TEST_CASE("a node that could not connect with somebody is a parent to everybody else") {
+  TwoBranches net;
+  net.fail_and_settle(net.of_roomy[0], kNoWay);
+  net.viewer(30, 1);
+  net.join(30);
+  net.settle();
+  CHECK(net.parent_of(30) == node_id(net.roomy));
+}
+
+TEST_CASE("what two such nodes have already stays: parents and standbys") {
+  TwoBranches net;
+  const unsigned linked = net.backed.at(0);
+  const unsigned backed = net.backed.at(1);
+  // given a child of the full relay that cannot reach its standby
+  net.fail_standby(linked, kNoWay);
+  net.report();
+  net.settle();
+  // when the full relay is not reached by another one
+  const unsigned orphan = net.unbacked() == linked ? net.backed.at(2) : net.unbacked();
+  net.fail_and_settle(orphan, kNoWay);
+  REQUIRE(net.parent_of(orphan) != node_id(net.full));
+  // then both ends of that link are walled, and it stays
+  CHECK(net.parent_of(linked) == node_id(net.full));
+  CHECK(net.parent_of(backed) == node_id(net.full));
+  CHECK(net.standby_of(backed) == node_id(net.roomy));
+}
+
+TEST_CASE("two nodes that could not connect do not stand by for each other, for ten minutes") {
+  const auto reason = GENERATE(kNoWay, LinkFailureReason::refused);
+  CAPTURE(static_cast<int>(reason));
+  TwoBranches net;
+  const auto backed = [&net] {
+    return std::count_if(net.of_full.begin(), net.of_full.end(),
+                         [&net](unsigned v) { return net.standby_of(v) == node_id(net.roomy); });
+  };
+  REQUIRE(net.backed.size() == 4);
+  for (const unsigned v : net.backed) net.fail_standby(v, reason);
+  net.report();
+  net.pass(31s);  // the quarantine of the pairs is over
+  net.report();
+  net.pass(2s);
+  CHECK(backed() == (reason == kNoWay ? 2 : 4));  // the two that did not fail were given it
+  net.pass(9min);
+  net.report();
+  net.pass(2s);
+  CHECK(backed() == (reason == kNoWay ? 2 : 4));
+  net.pass(1min);
+  net.report();
+  net.pass(2s);
+  CHECK(backed() == 4);
+}
+
+TEST_CASE("when only they could serve, nodes that could not connect with others are used") {
+  TwoBranches net{7};  // two copies of 3 Mbit/s
+  const unsigned first = net.of_roomy[0];
+  net.fail_and_settle(first, kNoWay);
+  CHECK_FALSE(net.is_served(first));
+  net.pass(1100ms);
+  CHECK(net.parent_of(first) == node_id(net.roomy));  // it tries again
+  const unsigned orphan = net.unbacked();
+  net.fail_and_settle(orphan, kNoWay);
+  CHECK(net.parent_of(orphan) == node_id(net.roomy));
+}
+
+TEST_CASE("who cannot reach the gateway is marked nowhere") {
+  TwoBranches net;
+  // given a viewer that cannot reach its standby, the gateway, and a walled relay with room
+  const unsigned orphan = net.unbacked();
+  REQUIRE(net.standby_of(orphan) == node_id(kGateway));
+  net.fail_standby(orphan, kNoWay);
+  net.fail_and_settle(net.of_roomy[0], kNoWay);
+  // when it is orphaned without a word about walls
+  net.fail_and_settle(orphan, LinkFailureReason::refused);
+  CHECK(net.parent_of(orphan) == node_id(net.roomy));
+}
+
+TEST_CASE("what failed with a node that left is no mark any more") {
+  const bool leaves = GENERATE(false, true);
+  CAPTURE(leaves);
+  TwoBranches net;
+  const unsigned first = net.of_roomy[0];
+  net.fail_and_settle(first, kNoWay);
+  if (leaves) net.world.on_goodbye(node_id(first), net.now);
+  net.settle();
+  const unsigned orphan = net.unbacked();
+  net.fail_and_settle(orphan, kNoWay);
+  CHECK(net.parent_of(orphan) == node_id(leaves ? net.roomy : kGateway));
+}
+
+TEST_CASE(
+    "a node that comes back at another address is marked no more, nor is who failed with it") {
+  const bool moves = GENERATE(false, true);
+  CAPTURE(moves);
+  TwoBranches net;
+  const unsigned first = net.of_roomy[0];
+  net.fail_and_settle(first, kNoWay);
+  std::vector<Endpoint> endpoints;
+  if (moves) endpoints.push_back({"192.0.2.7", 4433});
+  net.hello(first, static_cast<Roles>(Role::viewer), 1, net.held_by(first), endpoints).value();
+  net.settle();
+  const unsigned orphan = net.unbacked();
+  net.fail_and_settle(orphan, kNoWay);
+  CHECK(net.parent_of(orphan) == node_id(moves ? net.roomy : kGateway));
+}
+
+}  // namespace tayga::orch
