@@ -4,6 +4,7 @@
 #include "tayga/v1/peer.pb.h"
 #include "tests/support/catch.hpp"
 
+#include <algorithm>
 #include <random>
 #include <string>
 
@@ -50,10 +51,10 @@ class Generator {
         return relay::FetchRefused{id<StreamId>(),      TrackId{u32()}, PublisherEpoch{u32()},
                                    SliceSeq{random_()}, milliseconds(), u32() % 2 == 0};
       case 13:
-        return relay::Have{id<StreamId>(), TrackId{u32()}, PublisherEpoch{u32()}, ranges()};
-      default:
         return relay::Dropped{id<StreamId>(), TrackId{u32()}, PublisherEpoch{u32()}, ranges(),
                               milliseconds()};
+      default:
+        return relay::Have{id<StreamId>(), TrackId{u32()}, PublisherEpoch{u32()}, ranges()};
     }
   }
 
@@ -154,6 +155,7 @@ v1::PeerMessage fetch_message(std::uint64_t first, std::uint64_t last) {
 }  // namespace
 
 TEST_CASE("every peer message survives its frame") {
+  STATIC_REQUIRE(kKinds == 15);
   for (std::uint64_t seed = 1; seed <= 1200; ++seed) {
     Generator generator{seed};
     const relay::PeerMessage message = generator.message(seed % kKinds);
@@ -270,6 +272,34 @@ TEST_CASE("a long range travels in pieces, and what does not fit is left out") {
   const auto cut = decode_control(payload_of(encode_control_frame(dropped)));
   REQUIRE(cut.has_value());
   CHECK(std::get<relay::Dropped>(*cut).ranges.size() == relay::kFetchRangesMax);
+}
+
+TEST_CASE("of what a peer has from others 64 ranges are told, the first ones") {
+  const std::size_t count = GENERATE(0U, 1U, 64U, 65U, 200U);
+  relay::Have have{{}, TrackId{3}, PublisherEpoch{4}, {}};
+  for (std::size_t i = 0; i < count; ++i) have.ranges.push_back({SliceSeq{2 * i}, SliceSeq{2 * i}});
+  const auto decoded = decode_control(payload_of(encode_control_frame(have)));
+  REQUIRE(decoded.has_value());
+  have.ranges.resize(std::min(count, relay::kFetchRangesMax));
+  CHECK(*decoded == relay::PeerMessage{have});
+}
+
+TEST_CASE("what a peer claims to have from others is checked like a fetch") {
+  v1::PeerMessage message;
+  message.mutable_have()->set_stream_id(std::string(31, 's'));
+  CHECK(refusal(message) == ControlErrc::bad_size);
+  message.mutable_have()->set_stream_id(std::string(32, 's'));
+  CHECK_FALSE(refusal(message));
+  message.mutable_have()->add_ranges()->set_first(1);
+  CHECK(refusal(message) == ControlErrc::bad_value);
+  message.mutable_have()->mutable_ranges(0)->set_last(1 + 256);
+  CHECK(refusal(message) == ControlErrc::bad_value);
+  message.mutable_have()->mutable_ranges(0)->set_last(1 + 255);
+  CHECK_FALSE(refusal(message));
+  for (int i = 0; i < 63; ++i) message.mutable_have()->add_ranges();
+  CHECK_FALSE(refusal(message));
+  message.mutable_have()->add_ranges();
+  CHECK(refusal(message) == ControlErrc::bad_size);
 }
 
 TEST_CASE("a refused fetch and a dropped range are checked like a fetch") {
