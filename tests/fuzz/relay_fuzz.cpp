@@ -237,17 +237,30 @@ class Run {
     const StreamId stream = made_.world.stream();
     const NodeId& from = peer();
     const SliceSeq first{in_.number()};
-    if (in_.byte() < 64) {
+    const std::uint8_t kind = in_.byte();
+    if (kind < 64) {
       relay_->on_message(
           from, relay::FetchRefused{stream, kTrack, PublisherEpoch{1000}, first, 500ms, true},
           now());
       return;
     }
+    if (kind < 128) return tell_have(from, first);
     relay_->on_message(
         from,
         relay::Dropped{
             stream, kTrack, PublisherEpoch{1000}, {{first, SliceSeq{in_.number()}}}, 100ms},
         now());
+  }
+
+  void tell_have(const NodeId& from, SliceSeq first) {
+    relay::Have have{made_.world.stream(), kTrack, PublisherEpoch{1000}, {}};
+    if (in_.byte() < 128) have.epoch = PublisherEpoch{2000};
+    have.ranges.push_back({first, SliceSeq{in_.number()}});
+    for (std::size_t i = in_.below(70); i > 0; --i) {
+      const SliceSeq seq{in_.byte()};
+      have.ranges.push_back({seq, SliceSeq{seq.value() + in_.below(8)}});
+    }
+    relay_->on_message(from, have, now());
   }
 
   /// The truth, in two pieces, or anything at all; what no header covers is believed.
