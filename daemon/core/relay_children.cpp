@@ -154,7 +154,7 @@ void Relay::Impl::admit(Peer& child, TrackState& track, const Subscribe& message
   child.last_pull = now.mono;
   wake_at(Duty::children, now.mono + limits_.head_interval);
   send(child, SubscribeOk{message.stream, message.track, message.stripes});
-  const StripeMask starving = track.starving & subscription->active;
+  const StripeMask starving = track.starving & subscription->all();
   if (starving != 0) send(child, UpstreamGap{message.stream, message.track, starving});
   if (fresh != 0 && message.mode == SubscribeMode::active && child.feed.mark_ready()) {
     push(MediaReady{child.id});

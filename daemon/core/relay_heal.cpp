@@ -63,8 +63,8 @@ void Relay::Impl::fetch_from_standby(TrackState& track, UpLink& link, Now now) {
 bool Relay::Impl::is_ready(const UpLink& link, StripeIndex stripe, TimePoint now) {
   const Peer& peer = *link.peer;
   if (!peer.up() || peer.suspected || peer.leaves_at || now < peer.blocked_until) return false;
-  if (link.avoids(to_mask(stripe), now) || now > peer.cadence.last_beat() + kStandbyHeardWithin)
-    return false;
+  if (link.avoids(to_mask(stripe), now) || (link.gap & to_mask(stripe)) != 0) return false;
+  if (now > peer.cadence.last_beat() + kStandbyHeardWithin) return false;
   return ((link.confirmed | link.confirmed_standby) & to_mask(stripe)) != 0;
 }
 

@@ -336,17 +336,16 @@ StripeMask Relay::Impl::starving_stripes(const TrackState& track, Now now) {
   return starving;
 }
 
-/// Our children's parent starves, they do not lose it: only the top orphan acts. When it is over
-/// they hear that too.
+/// Our children's parent starves, they do not lose it: only the top orphan acts. Whom we stand by
+/// for does not turn to us meanwhile. When it is over they hear that too.
 void Relay::Impl::tell_starving(TrackState& track, Now now) {
   const StripeMask starving = starving_stripes(track, now);
   const StripeMask changed = starving ^ std::exchange(track.starving, starving);
   if (changed == 0) return;
   for (Peer* peer : children_) {
     const ChildSubscription* subscription = peer->feed.find(track);
-    if (subscription == nullptr || (subscription->active & changed) == 0) continue;
-    send(*peer,
-         UpstreamGap{track.stream->descriptor.id, track.id, subscription->active & starving});
+    if (subscription == nullptr || (subscription->all() & changed) == 0) continue;
+    send(*peer, UpstreamGap{track.stream->descriptor.id, track.id, subscription->all() & starving});
   }
 }
 

@@ -332,7 +332,7 @@ void Relay::Impl::on_upstream_gap(Peer& from, const UpstreamGap& message, Now no
   UpLink* link = track == nullptr ? nullptr : find_link(*track, from);
   if (link == nullptr) return;
   // The whole state: what it does not name starves no more.
-  const StripeMask gap = message.stripes & link->sent;
+  const StripeMask gap = message.stripes & (link->sent | link->sent_standby);
   for (std::size_t i = 0; i < track->stripes.size(); ++i) {
     const StripeMask begun = gap & ~link->gap & link->wanted;
     if ((begun >> i & 1U) != 0) track->stripes[i].gap_since = now.mono;

@@ -148,9 +148,10 @@ class SimNet {
   struct End {
     End(NodeIndex of, Path way) : node{of}, path{std::move(way)} {}
     NodeIndex node;
-    bool open = false;       ///< as far as this end knows
-    bool queued = false;     ///< has media to give, waits for its turn on the uplink
-    bool held_back = false;  ///< too much of it is under way
+    bool open = false;        ///< as far as this end knows
+    bool queued = false;      ///< has media to give, waits for its turn on the uplink
+    bool held_back = false;   ///< too much of it is under way
+    bool is_unknown = false;  ///< to the other end: it will hear so
     std::size_t in_flight = 0;
     std::uint64_t bytes_out = 0;
     std::uint64_t bytes_in = 0;
@@ -207,6 +208,7 @@ class SimNet {
 
   // sim_net_sessions.cpp: dials, ends
   void dial(NodeIndex node, const NodeId& peer);
+  void knock(NodeIndex node, std::uint64_t life, NodeIndex peer, TimePoint begun);
   void fail_dial(NodeIndex node, std::uint64_t life, NodeIndex peer, Duration after);
   void establish(NodeIndex dialer, NodeIndex acceptor, std::array<std::uint64_t, 2> lives);
   void replace(NodeIndex node, NodeIndex peer);
@@ -222,6 +224,7 @@ class SimNet {
   void launch(const Turn& from, unsigned lane, TimePoint left, Flight flight);
   void on_lane(std::uint32_t lane);
   void land(const Turn& from, Flight flight);
+  void answer_stranger(const Turn& from);
   void hear(const Turn& from, const relay::PeerMessage& message);
   void deliver_frames(const Turn& to, const std::vector<SharedBytes>& frames);
   void deliver_frame(const Turn& at, const SharedBytes& frame);

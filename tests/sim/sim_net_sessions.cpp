@@ -8,6 +8,7 @@ namespace tayga::sim {
 namespace {
 
 constexpr Duration kDialTimeout = 5s;     ///< of daemon/peers, for an address that is silent
+constexpr Duration kFlightAgain = 1s;     ///< thrice the round trip that QUIC assumes at first
 constexpr Duration kSessionIdle = 15s;    ///< of common/transport
 constexpr Duration kHandshakeWork = 2ms;  ///< both ends' cryptography
 constexpr std::size_t kFlightMin = 64 * 1024;
@@ -67,14 +68,25 @@ void SimNet::clog(NodeIndex from, NodeIndex to, TimePoint until) {
 }
 
 void SimNet::dial(NodeIndex node, const NodeId& peer_id) {
-  const NodeIndex peer = index(peer_id);
-  const std::array<std::uint64_t, 2> lives{nodes_[node]->life, nodes_[peer]->life};
-  const bool passes = parts_.network.can_connect(node, peer);
-  if (nodes_[peer]->relay == nullptr || !passes) {
-    return fail_dial(node, lives[0], peer, kDialTimeout);
+  knock(node, nodes_[node]->life, index(peer_id), now_);
+}
+
+/// The first flight, sent again while nobody answers (RFC 9002: after a second, then twice as long).
+void SimNet::knock(NodeIndex node, std::uint64_t life, NodeIndex peer, TimePoint begun) {
+  const TimePoint given_up = begun + kDialTimeout;
+  if (!parts_.network.can_connect(node, peer)) {
+    return fail_dial(node, life, peer, given_up - now_);
   }
+  if (nodes_[peer]->relay == nullptr) {
+    const Duration again = now_ - begun + kFlightAgain;
+    if (now_ + again >= given_up) return fail_dial(node, life, peer, given_up - now_);
+    return at(now_ + again, [this, node, life, peer, begun] {
+      if (nodes_[node]->life == life) knock(node, life, peer, begun);
+    });
+  }
+  const std::array<std::uint64_t, 2> lives{life, nodes_[peer]->life};
   const TimePoint open = std::max({now_, held_until(node, peer), held_until(peer, node)});
-  if (open > now_ + kDialTimeout) return fail_dial(node, lives[0], peer, kDialTimeout);
+  if (open > given_up) return fail_dial(node, life, peer, given_up - now_);
   // The first flight of the handshake answered, then the dialer's proof and hello.
   const Duration way = parts_.network.one_way(node, peer);
   at(open + 3 * way + kHandshakeWork, [this, node, peer, lives] { establish(node, peer, lives); });

@@ -170,7 +170,7 @@ void SimNet::land(const Turn& from, Flight flight) {
   End& sender = end_of(from);
   const Turn to{from.session, 1 - from.side};
   End& receiver = end_of(to);
-  if (!receiver.open) return;
+  if (!receiver.open) return answer_stranger(from);
   if (const auto* end = std::get_if<relay::LossReason>(&flight.load)) return tell_down(to, *end);
   if (options_.corruption_ppm > 0 && sender.open && sender.path.corrupts()) {
     tell_down(from, relay::LossReason::reset);
@@ -190,6 +190,15 @@ void SimNet::land(const Turn& from, Flight flight) {
     sender.held_back = false;
     offer_media(sender.node, ids_[receiver.node]);
   }
+}
+
+/// A process that does not know the session says so: a stateless reset, or TCP's.
+void SimNet::answer_stranger(const Turn& from) {
+  End& sender = end_of(from);
+  const End& receiver = other_end(from);
+  if (nodes_[receiver.node]->relay == nullptr || !sender.open || sender.is_unknown) return;
+  sender.is_unknown = true;
+  at(now_ + receiver.path.one_way(), [this, from] { tell_down(from, relay::LossReason::reset); });
 }
 
 void SimNet::hear(const Turn& from, const relay::PeerMessage& message) {
