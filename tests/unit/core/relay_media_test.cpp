@@ -330,3 +330,41 @@ TEST_CASE("what a parent delivered is acknowledged by a receipt that covers ever
   CHECK(receipt->cum_bytes == 10'000);
   CHECK(receipt->cum_chunks == 3);
 }
+
+TEST_CASE("an answer to a fetch does not say that what is below it was dropped, a turn does") {
+  const bool is_asked = GENERATE(true, false);
+  CAPTURE(is_asked);
+  Rig rig;
+  rig.join_parent();
+  const NodeId parent = rig.parent.node_id();
+  const auto pass = [&](Duration duration) {
+    for (Duration passed{0}; passed < duration; passed += 30ms) {
+      rig.pass(30ms);
+      rig.hear(parent, relay::Head{});
+    }
+  };
+  rig.feed(parent, rig.publisher.segment(1, 1'000, at(rig.now)));
+  pass(600ms);
+  std::vector<media::SignedSlice> owed;
+  for (unsigned i = 2; i <= 5; ++i) {
+    for (auto& slice : rig.publisher.segment(i, 1'000, at(rig.now))) owed.push_back(slice);
+  }
+  REQUIRE(owed.back().header.seq == SliceSeq{4});
+  if (is_asked) {
+    rig.hear(parent, rig.head(SliceSeq{5}));
+    rig.hear(
+        parent,
+        relay::Dropped{
+            rig.world.stream(), kTrack, PublisherEpoch{1000}, {{SliceSeq{4}, SliceSeq{4}}}, 100ms});
+    rig.pass(10ms);
+    const auto fetches = rig.sent<relay::Fetch>(parent);
+    REQUIRE(fetches.size() == 1);
+    REQUIRE(fetches[0].ranges == std::vector<relay::SeqRange>{{SliceSeq{4}, SliceSeq{4}}});
+  }
+  rig.feed(parent, owed.back());
+  pass(120ms);
+  const auto fetches = rig.sent<relay::Fetch>(parent);
+  REQUIRE(fetches.size() == (is_asked ? 0 : 1));
+  if (is_asked) return;
+  CHECK(fetches[0].ranges == std::vector<relay::SeqRange>{{SliceSeq{1}, SliceSeq{3}}});
+}

@@ -72,6 +72,12 @@ TEST_CASE("of one node the sixteen newest failures are known") {
     CHECK_FALSE(reach.is_walled(id(1), t0 + 1s));
     CHECK(reach.is_walled(id(10), t0 + 1s));  // it knows of it itself
   }
+  SECTION("a failure again takes no place of others") {
+    fail_with(Reachability::kPeersMax);
+    reach.on_no_way(id(1), id(11), t0 + 1s);
+    forget_but_first(Reachability::kPeersMax);
+    CHECK(reach.is_walled(id(1), t0 + 1s));
+  }
   SECTION("a failure again makes the oldest the newest") {
     fail_with(Reachability::kPeersMax);
     reach.on_no_way(id(1), id(10), t0 + 1s);
@@ -82,21 +88,6 @@ TEST_CASE("of one node the sixteen newest failures are known") {
     reach.forget(id(10));
     CHECK_FALSE(reach.is_walled(id(1), t0 + 2s));
   }
-}
-
-TEST_CASE("what is over leaves its place to others") {
-  Reachability reach;
-  for (unsigned n = 0; n < Reachability::kPeersMax; ++n) {
-    reach.on_no_way(id(1), id(10 + n), n == 0 ? t0 + 9min : t0);
-  }
-  // Fifteen are over by then; if they were not, the first to go would be one of them.
-  for (unsigned n = 0; n < Reachability::kPeersMax - 1; ++n) {
-    reach.on_no_way(id(1), id(50 + n), t0 + 10min + Duration{n});
-  }
-  for (unsigned n = 0; n < Reachability::kPeersMax - 1; ++n) reach.forget(id(50 + n));
-  CHECK(reach.is_walled(id(1), t0 + 11min));
-  reach.forget(id(10));
-  CHECK_FALSE(reach.is_walled(id(1), t0 + 11min));
 }
 
 }  // namespace
