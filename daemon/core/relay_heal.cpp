@@ -17,7 +17,7 @@ constexpr Duration kPoorAvoided = 10s;
 /// A starving parent is waited for: it repairs. Then it is replaced like one that is silent.
 constexpr Duration kGapPatience = 800ms;
 /// Without parent and standby a gateway feeds this node, but not all such nodes at once.
-constexpr Duration kOrphanPatience = 1s;
+constexpr Duration kOrphanPatience = 400ms;
 
 }  // namespace
 
@@ -207,14 +207,19 @@ void Relay::Impl::begin_mending(TrackState& track, StripeIndex stripe, const UpL
                           std::max(begun, state.repair.head_next())};
 }
 
-/// The stripe is mended when its parent confirmed and nothing is missing of what had begun to come
-/// or was told of when the former one was lost.
+/// The stripe is mended when another one feeds it and nothing is missing of what had begun to come
+/// or was told of when the former parent was lost. Who feeds it may not be the parent that is meant
+/// for it: that one may still be dialed.
 void Relay::Impl::note_whole(TrackState& track, StripeIndex stripe, Now now) {
   StripeState& state = track.stripes[stripe.value()];
+  if (!state.mending) return;
+  const StripeMask bit = to_mask(stripe);
   const auto parent = std::ranges::find_if(track.links, [&](const std::unique_ptr<UpLink>& link) {
-    return (link->wanted & link->confirmed & to_mask(stripe)) != 0;
+    const bool feeds = (link->sent & link->confirmed & ~link->gap & bit) != 0;
+    const bool is_meant = (link->wanted & bit) != 0 || link->peer->id != state.mending->lost;
+    return feeds && is_meant && !link->peer->suspected;
   });
-  if (!state.mending || parent == track.links.end() || (*parent)->peer->suspected) return;
+  if (parent == track.links.end()) return;
   const auto missing = state.repair.first_missing(track.window);
   if (missing && *missing < state.mending->whole_at) return;
   StreamState& stream = *track.stream;

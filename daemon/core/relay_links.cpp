@@ -268,21 +268,23 @@ StripeMask Relay::Impl::owed(TrackState& track, StripeMask surplus, Now now) {
 }
 
 /// Ends what this link sends and nobody wants from it any more: at once when nobody else shall send
-/// it or it has not begun, else when the new parent confirmed or had its time.
+/// it, or when it has not begun and another one is asked; else when the new parent confirmed or had
+/// its time.
 void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& link, Now now) {
   const StripeMask surplus = link.sent & ~link.wanted;
   StripeMask keep = 0;
+  StripeMask asked_soon = 0;
   for (const auto& other : track.links) {
     if (other.get() == &link) continue;
     const StripeMask taken_over = surplus & other->wanted;
-    keep |= taken_over & ~other->sent;  // not even asked yet
+    asked_soon |= taken_over & ~other->sent;
     const StripeMask unconfirmed = taken_over & other->sent & ~other->confirmed;
     if (unconfirmed == 0 || now.mono >= other->subscribed_at + kBreakAfter) continue;
     keep |= unconfirmed;
     wake_at(Duty::links, other->subscribed_at + kBreakAfter);
   }
   if (link.peer->up() && !link.peer->suspected) keep |= owed(track, surplus, now);
-  keep &= link.confirmed;
+  keep = (keep & link.confirmed) | asked_soon;
   const StripeMask standby =
       link.sent_standby & ~(link.wanted_standby | link.wanted_rescue | link.wanted);
   const StripeMask drop = (surplus & ~keep) | standby;
