@@ -14,8 +14,9 @@ inline constexpr Duration kCondemnMin = 150ms;
 ///
 /// Suspicion after max(60 ms, 2.5 x the observed interval + 4 x its jitter), the parent is given up
 /// when the next beat is missing as well, and not before kCondemnMin, nor before a beat that was
-/// lost could have been sent again. Frames that arrive together are one beat. Pure. Source: the smoothing is that of RFC 6298, but a silence that was survived
-/// is remembered for seconds: wholly before a parent is given up, in part before it is suspected.
+/// lost could have been sent again. Frames that arrive together are one beat. Pure. Source: the
+/// smoothing is that of RFC 6298, but a silence that was survived is remembered for seconds: wholly
+/// before a parent is given up, in part before it is suspected.
 class Cadence {
  public:
   /// `floor` = no silence is suspicious before it.

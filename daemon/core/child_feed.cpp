@@ -32,7 +32,8 @@ bool ChildSubscription::has(SliceSeq seq) const noexcept {
 
 bool ChildSubscription::waits_for(const CachedSlice& slice) const noexcept {
   if (is_dropped(slice.header.object)) return false;
-  return !dropped_forgotten || queues[to_priority(slice)].contains(slice);
+  const bool may_be_left_out = some_forgotten || has(slice.header.seq);
+  return !may_be_left_out || queues[to_priority(slice)].contains(slice);
 }
 
 ChildSubscription& ChildFeed::add(TrackState& track, const StreamState& stream,
@@ -83,7 +84,7 @@ void ChildFeed::reset(ChildSubscription& subscription, PublisherEpoch begun) {
     });
   }
   subscription.dropped.clear();
-  subscription.dropped_forgotten = false;
+  subscription.some_forgotten = false;
   subscription.dropped_slices.clear();
   subscription.not_again.clear();
   for (auto& stripe : subscription.stripes) {
@@ -107,6 +108,7 @@ void ChildFeed::catch_up(ChildSubscription& subscription, StripeIndex stripe,
     const bool sticky_start = !start && window.is_sticky(slice->header.object);
     if (seq < from && !sticky_start) continue;
     if (start && subscription.has(seq)) continue;
+    std::erase(subscription.not_again, seq);
     subscription.queues[to_priority(*slice)].push(QueuedSlice{slice, 0, 0, false, {}});
   }
   // The other stripes may have run ahead of this one: what it brings next is live all the same.
@@ -142,8 +144,11 @@ void ChildFeed::skip(ChildSubscription& subscription, std::span<const SeqRange> 
       const SliceSeq seq = entry.slice->header.seq;
       const bool has = std::ranges::any_of(
           ranges, [&](const SeqRange& range) { return range.first <= seq && seq <= range.last; });
-      if (has) forget(entry);
-      return has;
+      if (!has) return false;
+      // Its number may be forgotten before the rest of it is here.
+      if (!entry.slice->complete()) subscription.some_forgotten = true;
+      forget(entry);
+      return true;
     });
   }
   std::size_t left = kNotAgainMax;
@@ -172,10 +177,9 @@ void ChildFeed::on_header(ChildSubscription& subscription, StripeIndex stripe,
 bool ChildFeed::on_frame(ChildSubscription& subscription, StripeIndex stripe,
                          const CachedSlice& slice, std::size_t size, TimePoint now) {
   const ChildSubscription::Stripe& place = subscription.stripes[stripe.value()];
-  if (subscription.has(slice.header.seq)) return false;
   if (slice.arrival_no >= place.live_from && slice.header.seq >= place.from) {
     if (!subscription.waits_for(slice)) {
-      dropped_bytes_ += size;
+      if (!subscription.has(slice.header.seq)) dropped_bytes_ += size;
       return false;
     }
     queued_bytes_ += size;
@@ -347,7 +351,7 @@ void ChildFeed::drop_object(ChildSubscription& subscription, ObjectId object) {
   if (subscription.is_dropped(object)) return;
   if (subscription.dropped.size() >= kDroppedObjectsMax) {
     subscription.dropped.erase(subscription.dropped.begin());
-    subscription.dropped_forgotten = true;
+    subscription.some_forgotten = true;
   }
   subscription.dropped.push_back(object);
 }

@@ -51,7 +51,7 @@ struct ChildSubscription {
   std::vector<ObjectId> dropped;
   std::vector<SliceSeq> dropped_slices;  ///< not told yet, at most kDroppedSlicesMax
   std::deque<SliceSeq> not_again;        ///< not to be sent in their turn, at most kNotAgainMax
-  bool dropped_forgotten = false;        ///< `dropped` overflowed: it no longer tells all
+  bool some_forgotten = false;           ///< `dropped`, `not_again` tell not all that is left out
 
   [[nodiscard]] StripeMask all() const noexcept { return active | standby; }
   [[nodiscard]] bool is_dropped(ObjectId object) const noexcept;

@@ -54,9 +54,7 @@ void Relay::Impl::fetch_from_standby(TrackState& track, UpLink& link, Now now) {
   for (const auto& link_ptr : track.links) {
     const auto fetch = fetches.find(link_ptr.get());
     if (fetch == fetches.end() || fetch->second.ranges.empty()) continue;
-    link_ptr->fetched_until = now.mono + kFetchedAccepted;
-    wake_at(Duty::links, link_ptr->fetched_until);
-    send(*link_ptr->peer, std::move(fetch->second));
+    send_fetch(*link_ptr, std::move(fetch->second), now);
   }
 }
 

@@ -282,6 +282,7 @@ class Relay::Impl {
   void on_fetch_refused(Peer& from, const FetchRefused& message, Now now);
   void on_dropped(Peer& from, const Dropped& message, Now now);
   void add_fetch(Fetch& fetch, const TrackState& track, SliceSeq seq);
+  void send_fetch(UpLink& link, Fetch fetch, Now now);
 
   // --- relay_origin.cpp
   bool ask_origin(StreamState& stream, TrackState& track, const MissingSlice& slice);

@@ -240,7 +240,10 @@ void Relay::Impl::send_subscribe(StreamState& stream, TrackState& track, UpLink&
   flush_receipts();
   if (link.peer->cadence.last_beat() < now.mono) link.peer->cadence.restart(now.mono);
   wake_at(Duty::parents, now.mono + limits_.parent_silence_max);
-  if (fresh != 0) wake_at(Duty::links, now.mono + kConfirmPatience);
+  if (fresh != 0) {
+    wake_at(Duty::links, now.mono);  // others that were asked and have not begun are left
+    wake_at(Duty::links, now.mono + kConfirmPatience);
+  }
   send(*link.peer, std::move(message));
 }
 

@@ -151,6 +151,8 @@ void Relay::Impl::forget_session(Peer& peer, Now now) {
     link.sent = link.sent_standby = link.confirmed = link.confirmed_standby = 0;
     link.retired = link.gap = 0;
     link.fetched_until = TimePoint{};
+    link.fetched_last = SliceSeq{0};
+    link.have.clear();
     link.poor.clear();
     link.allocation = {};
   });

@@ -51,7 +51,7 @@ void Relay::Impl::note_have(const Source& source, SliceSeq seq, Now now) {
   for (const auto& link : track.links) {
     if (link.get() == source.link || !link->peer->up()) continue;
     const bool is_parent = (link->sent & to_mask(source.stripe)) != 0;
-    const bool is_asked = now.mono < link->fetched_until && track.repair_plan.was_asked(seq);
+    const bool is_asked = now.mono < link->fetched_until && seq <= link->fetched_last;
     if ((!is_parent && !is_asked) || link->have.size() >= kFetchRangesMax) continue;
     link->have.push_back(seq);
     tell_have_at_ = std::min(tell_have_at_, now.mono + kHaveTogether);
@@ -72,6 +72,15 @@ void Relay::Impl::tell_have() {
       }
     }
   }
+}
+
+void Relay::Impl::send_fetch(UpLink& link, Fetch fetch, Now now) {
+  link.fetched_until = now.mono + kFetchedAccepted;
+  for (const SeqRange& range : fetch.ranges) {
+    link.fetched_last = std::max(link.fetched_last, range.last);
+  }
+  wake_at(Duty::links, link.fetched_until);
+  send(*link.peer, std::move(fetch));
 }
 
 void Relay::Impl::repair_tracks(Now now) {
@@ -121,8 +130,7 @@ void Relay::Impl::repair_track(StreamState& stream, TrackState& track, Now now) 
     for (const auto& link : track.links) {
       const auto fetch = fetches.find(link.get());
       if (fetch == fetches.end() || fetch->second.ranges.empty()) continue;
-      link->fetched_until = now.mono + kFetchedAccepted;
-      send(*link->peer, std::move(fetch->second));
+      send_fetch(*link, std::move(fetch->second), now);
     }
   };
   send_all(asking.fetches);

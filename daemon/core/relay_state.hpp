@@ -86,6 +86,7 @@ struct UpLink {
   StripeMask reported = 0;           ///< lost, and told so
   TimePoint retired_until{};
   TimePoint fetched_until{};  ///< media of any stripe may come: it was asked for
+  SliceSeq fetched_last{0};   ///< the highest asked for
   TimePoint rescue_until{};   ///< of wanted_rescue
   StripeMask avoided = 0;     ///< its path is a loop, or it delivered too little
   TimePoint avoided_at{};

@@ -273,3 +273,60 @@ TEST_CASE("who says too often what it has is not heeded for a moment, and stays 
   CHECK(rig.pull_child().empty());
   CHECK(rig.take<Relay::Disconnect>().empty());
 }
+
+TEST_CASE("what a child has of a slice that still arrives is not waited for, nor counted") {
+  const int how = GENERATE(0, 1, 2);
+  CAPTURE(how);
+  Rig rig;
+  rig.join_parent();
+  const NodeId child = rig.child.node_id();
+  rig.join_child(child);
+  rig.pull_all(child);
+  const auto slice = rig.publisher.segment(1, 60'000, at(rig.now)).at(0);
+  rig.frame(rig.parent.node_id(), slice.header_frame);
+  rig.frame(rig.parent.node_id(), slice.chunk_frames[0]);
+  const auto say = [&](Ranges ranges) {
+    rig.hear(child, relay::Have{rig.world.stream(), kTrack, PublisherEpoch{1000}, ranges});
+  };
+  // More than is remembered, at once and one after the other.
+  const relay::SeqRange many{SliceSeq{1000}, SliceSeq{1255}};
+  if (how == 0) say({many, one(0)});
+  if (how != 0) say({one(0)});
+  if (how == 1) say({many});
+  for (std::size_t i = 1; i < slice.chunk_frames.size(); ++i) {
+    rig.frame(rig.parent.node_id(), slice.chunk_frames[i]);
+  }
+  CHECK(rig.pull_all(child).empty());
+  CHECK(child_status(rig, child).queued_bytes == 0);
+}
+
+TEST_CASE("a child that joins a stripe anew gets what it said that it has") {
+  Rig rig{2};
+  rig.join_parent();
+  const NodeId child = rig.child.node_id();
+  rig.join_child(child);
+  rig.feed(rig.parent.node_id(), rig.publisher.segment(1, 10'000, at(rig.now)).at(0));
+  rig.pull_all(child);
+  rig.hear(child, relay::Have{rig.world.stream(), kTrack, PublisherEpoch{1000}, {one(1)}});
+  rig.hear(child, relay::Unsubscribe{rig.world.stream(), kTrack, 0b10});
+  const auto slice = rig.publisher.segment(2, 60'000, at(rig.now)).at(0);
+  REQUIRE(slice.header.seq == SliceSeq{1});
+  rig.frame(rig.parent.node_id(), slice.header_frame);
+  auto again = rig.request(child);
+  again.stripes = 0b10;
+  rig.hear(child, again);
+  CHECK(rig.pull_all(child).size() == 1);
+  const unsigned told = rig.ready[child];
+  rig.frame(rig.parent.node_id(), slice.chunk_frames[0]);
+  CHECK(rig.ready[child] == told + 1);
+  for (std::size_t i = 1; i < slice.chunk_frames.size(); ++i) {
+    for (int beats = 0; beats < 10; ++beats) {  // until its catch-up is over, and beyond
+      rig.pass(100ms);
+      rig.hear(rig.parent.node_id(), relay::Head{});
+    }
+    rig.frame(rig.parent.node_id(), slice.chunk_frames[i]);
+  }
+  CHECK_FALSE(rig.pull_all(child).empty());
+  rig.pass(4s);
+  CHECK(child_status(rig, child).queued_bytes == 0);
+}

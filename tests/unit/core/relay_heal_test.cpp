@@ -1,54 +1,9 @@
 #include "tests/support/catch.hpp"
-#include "tests/unit/core/relay_rig.hpp"
+#include "tests/unit/core/heal_rig.hpp"
 
 using namespace tayga;
 using namespace tayga::test;
 using relay::LossReason;
-
-namespace {
-
-/// A relay with a parent and a ready standby for every stripe, both known to it for a second.
-struct HealRig : Rig {
-  explicit HealRig(unsigned stripe_count = 1) : Rig{stripe_count} {
-    relay.on_assignment(with_standby(), at(now));
-    drain();
-    up(parent.node_id());
-    up(parent2.node_id());
-    confirm(parent.node_id());
-    confirm(parent2.node_id());
-    beat(1s);
-    log.clear();
-  }
-  relay::Assignment with_standby() {
-    relay::Assignment target = assignment({parent.node_id()});
-    for (unsigned i = 0; i < stripes; ++i) {
-      target.upstream.push_back({kTrack, StripeIndex{static_cast<std::uint8_t>(i)},
-                                 parent2.node_id(), relay::UpstreamRole::standby});
-    }
-    target.allocations.push_back(world.allocate(parent2.node_id(), self_id()));
-    return target;
-  }
-  /// Both are heard, the parent every 30 ms.
-  void beat(Duration duration, bool parent_too = true) {
-    for (Duration passed{0}; passed < duration; passed += 30ms) {
-      pass(30ms);
-      if (parent_too) hear(parent.node_id(), relay::Head{});
-      if (passed % 180ms == 0ms) hear(parent2.node_id(), relay::Head{});
-    }
-  }
-  std::vector<media::SignedSlice> slices(unsigned count) {
-    std::vector<media::SignedSlice> all;
-    for (unsigned i = 0; i < count; ++i) {
-      for (auto& slice : publisher.segment(next_++, 1'000, at(now))) all.push_back(slice);
-    }
-    return all;
-  }
-
- private:
-  unsigned next_ = 1;
-};
-
-}  // namespace
 
 TEST_CASE(
     "a parent whose beat is overdue is suspected, and what it owes fetched from the standby") {
@@ -221,75 +176,6 @@ TEST_CASE("a standby that is not heard either is not promoted") {
   CHECK(promotions <= 1);  // it was heard just before
   rig.pass(1s);
   CHECK(rig.relay.counters().promotions == promotions);
-}
-
-TEST_CASE("children hear that their parent starves when it suspects its own, and pass it on") {
-  HealRig rig;
-  rig.join_child(rig.child.node_id());
-  rig.feed(rig.parent.node_id(), rig.slices(2));
-  while (rig.take<Relay::Suspected>().empty()) rig.pass(5ms);
-  CHECK(rig.sent<relay::UpstreamGap>(rig.child.node_id()).size() == 1);
-
-  HealRig below;
-  below.join_child(below.child.node_id());
-  below.feed(below.parent.node_id(), below.slices(2));
-  below.hear(below.parent.node_id(), relay::UpstreamGap{below.world.stream(), kTrack, 1});
-  CHECK(below.sent<relay::UpstreamGap>(below.child.node_id()).size() == 1);
-  below.beat(600ms);
-  CHECK(below.relay.counters().promotions == 0);  // the top orphan acts
-  below.beat(400ms);
-  CHECK(below.relay.counters().promotions == 1);  // it did not
-}
-
-TEST_CASE("a parent that says so starves no more, though it has nothing to send") {
-  HealRig rig;
-  rig.join_child(rig.child.node_id());
-  rig.feed(rig.parent.node_id(), rig.slices(2));
-  rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 1});
-  rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 0});
-  const auto told = rig.sent<relay::UpstreamGap>(rig.child.node_id());
-  REQUIRE(told.size() == 2);
-  CHECK(told[0].stripes == 1);
-  CHECK(told[1].stripes == 0);
-  rig.beat(2s);
-  CHECK(rig.relay.counters().promotions == 0);
-}
-
-TEST_CASE("a false suspicion is taken back from the children") {
-  HealRig rig;
-  rig.join_child(rig.child.node_id());
-  rig.feed(rig.parent.node_id(), rig.slices(2));
-  while (rig.take<Relay::Suspected>().empty()) rig.pass(5ms);
-  rig.hear(rig.parent.node_id(), relay::Head{});
-  const auto told = rig.sent<relay::UpstreamGap>(rig.child.node_id());
-  REQUIRE(told.size() == 2);
-  CHECK(told[1].stripes == 0);
-}
-
-TEST_CASE("who talks much is not echoed to every child") {
-  HealRig rig;
-  rig.join_child(rig.child.node_id());
-  rig.feed(rig.parent.node_id(), rig.slices(2));
-  for (int i = 0; i < 100; ++i) {
-    rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 1});
-    rig.confirm(rig.parent.node_id());
-  }
-  CHECK(rig.sent<relay::UpstreamGap>(rig.child.node_id()).size() <= 200);
-  for (int i = 0; i < 500; ++i) {
-    rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 1});
-  }
-  CHECK(rig.take<Relay::Disconnect>().size() == 1);
-}
-
-TEST_CASE("a parent that brings media again starves no more") {
-  HealRig rig;
-  const auto slices = rig.slices(4);
-  rig.feed(rig.parent.node_id(), {slices[0], slices[1]});
-  rig.hear(rig.parent.node_id(), relay::UpstreamGap{rig.world.stream(), kTrack, 1});
-  rig.beat(300ms);
-  rig.feed(rig.parent.node_id(), slices[2]);
-  rig.beat(2s);
-  CHECK(rig.relay.counters().promotions == 0);
 }
 
 TEST_CASE("a parent that beats but leaves its slices to others is replaced") {
