@@ -27,7 +27,8 @@ bool ChildSubscription::is_dropped(ObjectId object) const noexcept {
 }
 
 bool ChildSubscription::has(SliceSeq seq) const noexcept {
-  return std::find(not_again.begin(), not_again.end(), seq) != not_again.end();
+  return !not_again.empty() && seq <= not_again_last &&
+         std::find(not_again.begin(), not_again.end(), seq) != not_again.end();
 }
 
 bool ChildSubscription::waits_for(const CachedSlice& slice) const noexcept {
@@ -87,6 +88,7 @@ void ChildFeed::reset(ChildSubscription& subscription, PublisherEpoch begun) {
   subscription.some_forgotten = false;
   subscription.dropped_slices.clear();
   subscription.not_again.clear();
+  subscription.not_again_last = SliceSeq{0};
   for (auto& stripe : subscription.stripes) {
     stripe.from = stripe.asked_epoch == begun ? stripe.asked_from : SliceSeq{0};
   }
@@ -135,6 +137,7 @@ bool ChildFeed::resend(ChildSubscription& subscription, const SlicePtr& slice, F
 void ChildFeed::keep_back(ChildSubscription& subscription, SliceSeq seq) {
   if (subscription.not_again.size() >= kNotAgainMax) subscription.not_again.pop_front();
   subscription.not_again.push_back(seq);
+  subscription.not_again_last = std::max(subscription.not_again_last, seq);
 }
 
 void ChildFeed::skip(ChildSubscription& subscription, std::span<const SeqRange> ranges) {

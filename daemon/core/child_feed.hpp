@@ -51,6 +51,7 @@ struct ChildSubscription {
   std::vector<ObjectId> dropped;
   std::vector<SliceSeq> dropped_slices;  ///< not told yet, at most kDroppedSlicesMax
   std::deque<SliceSeq> not_again;        ///< not to be sent in their turn, at most kNotAgainMax
+  SliceSeq not_again_last{0};            ///< none of them is above: what is live costs no search
   bool some_forgotten = false;           ///< `dropped`, `not_again` tell not all that is left out
 
   [[nodiscard]] StripeMask all() const noexcept { return active | standby; }
