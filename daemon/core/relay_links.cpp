@@ -310,9 +310,16 @@ void Relay::Impl::drop_surplus(StreamState& stream, TrackState& track, UpLink& l
 
 void Relay::Impl::update_orphans(const StreamState& stream, TrackState& track, Now now) {
   StripeMask served = stream.publishing ? ~StripeMask{0} : 0;
-  for (const auto& link : track.links) served |= link->confirmed;
+  StripeMask sent = 0;
+  StripeMask sent_twice = 0;
+  for (const auto& link : track.links) {
+    served |= link->confirmed;
+    sent_twice |= sent & link->sent;
+    sent |= link->sent;
+  }
   for (std::size_t i = 0; i < track.stripes.size(); ++i) {
     StripeState& stripe = track.stripes[i];
+    if ((sent_twice >> i & 1U) == 0) stripe.handover.reset();  // nobody owes anything any more
     if ((served >> i & 1U) != 0) {
       stripe.orphaned_since.reset();
     } else if (!stripe.orphaned_since) {
