@@ -187,7 +187,7 @@ void World::Impl::add_node_views(SolverInput& input, const StreamState& stream,
     if (!state.present) continue;
     NodeView view;
     view.id = id;
-    view.is_doubted = is_doubted(state, now);
+    view.is_doubted = is_doubted(state, now) || reachability_.is_closed(id, now);
     view.is_walled = reachability_.is_walled(id, now);
     if (state.may_serve()) {
       const std::uint64_t usable_bps = usable_uplink_bps(state, now);

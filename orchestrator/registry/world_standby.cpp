@@ -62,7 +62,7 @@ World::Impl::StandbyBooks World::Impl::standby_books(TimePoint now) {
     StandbyNode& node = input.nodes.emplace_back();
     node.id = id;
     node.can_serve = state.may_serve();
-    node.is_doubted = is_doubted(state, now);
+    node.is_doubted = is_doubted(state, now) || reachability_.is_closed(id, now);
     node.is_walled = reachability_.is_walled(id, now);
     node.spare_bps = usable_uplink_bps(state, now);
     node.children_left = state.record.children_max;

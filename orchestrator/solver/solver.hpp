@@ -18,7 +18,7 @@ struct NodeView {
   bool can_relay = false;          ///< may carry what it does not play
   std::uint64_t uplink_bps = 0;    ///< left for this stream; taken literally, 0 = none
   std::uint32_t children_max = 0;  ///< distinct children left for this stream; 0 = none
-  bool is_doubted = false;         ///< it may be gone: keeps its links, gets no other child
+  bool is_doubted = false;         ///< perhaps gone, or closed: keeps its links, gets no others
   bool is_walled = false;          ///< may not get through to others that are: no new link
 };
 

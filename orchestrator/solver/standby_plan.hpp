@@ -16,7 +16,7 @@ namespace tayga::orch {
 struct StandbyNode {
   NodeId id;
   bool can_serve = false;            ///< may have more children: there, alive, not banned
-  bool is_doubted = false;           ///< it may be gone: stays a standby, but becomes no other one
+  bool is_doubted = false;           ///< perhaps gone, or closed: stays a standby, becomes no other
   bool is_walled = false;            ///< may not get through to others that are
   std::uint64_t spare_bps = 0;       ///< uplink that no plan uses
   std::uint64_t load_bps = 0;        ///< what it stands by for already, in other streams

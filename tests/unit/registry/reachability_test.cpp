@@ -90,5 +90,40 @@ TEST_CASE("of one node the sixteen newest failures are known") {
   }
 }
 
+TEST_CASE("a parent that four children cannot reach is closed, and says nothing of them") {
+  Reachability reach;
+  for (unsigned child = 1; child < 4; ++child) reach.on_no_way(id(child), id(9), t0);
+  reach.on_no_way(id(1), id(9), t0 + 1s);  // the same child again
+  CHECK_FALSE(reach.is_closed(id(9), t0 + 1s));
+  CHECK(reach.is_walled(id(1), t0 + 1s));
+  reach.on_no_way(id(4), id(9), t0 + 1s);
+  CHECK(reach.is_closed(id(9), t0 + 1s));
+  CHECK(reach.is_walled(id(9), t0 + 1s));
+  for (unsigned child = 1; child < 5; ++child) CHECK_FALSE(reach.is_walled(id(child), t0 + 1s));
+  reach.on_no_way(id(2), id(8), t0 + 1s);
+  CHECK(reach.is_walled(id(2), t0 + 1s));  // it failed with another one, too
+  SECTION("for ten minutes") {
+    CHECK(reach.is_closed(id(9), t0 + 10min - 1us));
+    CHECK_FALSE(reach.is_closed(id(9), t0 + 10min));
+  }
+  SECTION("until one of them leaves") {
+    reach.forget(id(3));
+    CHECK_FALSE(reach.is_closed(id(9), t0 + 1s));
+  }
+  SECTION("until it is at another address") {
+    reach.forget(id(9));
+    CHECK_FALSE(reach.is_closed(id(9), t0 + 1s));
+    CHECK_FALSE(reach.is_walled(id(1), t0 + 1s));
+  }
+}
+
+TEST_CASE("a child that reaches nobody closes nobody, itself included") {
+  Reachability reach;
+  for (unsigned parent = 10; parent < 20; ++parent) reach.on_no_way(id(1), id(parent), t0);
+  CHECK(reach.is_walled(id(1), t0));
+  CHECK_FALSE(reach.is_closed(id(1), t0));
+  for (unsigned parent = 10; parent < 20; ++parent) CHECK_FALSE(reach.is_closed(id(parent), t0));
+}
+
 }  // namespace
 }  // namespace tayga::orch

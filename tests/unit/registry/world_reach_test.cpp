@@ -131,20 +131,39 @@ TEST_CASE("two nodes that could not connect do not stand by for each other, for 
                          [&net](unsigned v) { return net.standby_of(v) == node_id(net.roomy); });
   };
   REQUIRE(net.backed.size() == 4);
-  for (const unsigned v : net.backed) net.fail_standby(v, reason);
+  for (unsigned i = 0; i < 3; ++i) net.fail_standby(net.backed[i], reason);
   net.report();
   net.pass(31s);  // the quarantine of the pairs is over
   net.report();
   net.pass(2s);
-  CHECK(backed() == (reason == kNoWay ? 2 : 4));  // the two that did not fail were given it
+  CHECK(backed() == (reason == kNoWay ? 3 : 4));  // those that did not fail were given it
   net.pass(9min);
   net.report();
   net.pass(2s);
-  CHECK(backed() == (reason == kNoWay ? 2 : 4));
+  CHECK(backed() == (reason == kNoWay ? 3 : 4));
   net.pass(1min);
   net.report();
   net.pass(2s);
   CHECK(backed() == 4);
+}
+
+TEST_CASE("who four children could not reach gets no other child while another parent has room") {
+  TwoBranches net{100};
+  for (unsigned i = 0; i < 3; ++i) net.fail_standby(net.backed[i], kNoWay);
+  net.report();
+  net.viewer(30, 1);
+  net.join(30);
+  net.settle();
+  CHECK(net.parent_of(30) == node_id(net.roomy));
+  net.report();
+  net.fail_standby(net.backed[3], kNoWay);
+  net.report();
+  net.viewer(31, 1);
+  net.join(31);
+  net.settle();
+  CHECK(net.parent_of(31) != node_id(net.roomy));
+  CHECK(net.parent_of(30) == node_id(net.roomy));
+  CHECK(net.parent_of(net.of_roomy[0]) == node_id(net.roomy));
 }
 
 TEST_CASE("when only they could serve, nodes that could not connect with others are used") {
