@@ -1,49 +1,15 @@
 #include "tests/support/catch.hpp"
-#include "tests/unit/registry/world_driver.hpp"
+#include "tests/unit/registry/two_branches.hpp"
 
 namespace tayga::orch {
 namespace {
 
 using test::node_id;
-using test::options_with;
-using test::WorldDriver;
 
 constexpr unsigned kGateway = 1;
 
-/// Gateway 1 gives two copies: to relays 2 and 3, each with room for six children of one stripe.
-/// Eight viewers without uplink: one relay is full, the other has two and stands by for four.
-struct TwoBranches : WorldDriver {
-  explicit TwoBranches(std::uint64_t gateway_mbit = 0) : WorldDriver{options_with(1000, 10, 2)} {
-    world.add_stream(show(), now).value();
-    gateway(kGateway, gateway_mbit);
-    world.on_publish(node_id(kGateway), claim(kGateway), now).value();
-    settle();
-    relay(2, 20);
-    relay(3, 20);
-    for (unsigned v = 10; v < 18; ++v) {
-      viewer(v, 1);
-      join(v);
-    }
-    settle();
-    std::map<NodeId, unsigned> children;
-    for (unsigned v = 10; v < 18; ++v) ++children[parent_of(v)];
-    full = children[node_id(2)] > children[node_id(3)] ? 2 : 3;
-    roomy = 5 - full;
-    for (unsigned v = 10; v < 18; ++v) {
-      (parent_of(v) == node_id(full) ? of_full : of_roomy).push_back(v);
-    }
-    REQUIRE(of_full.size() == 6);
-    REQUIRE(of_roomy.size() == 2);
-    for (const unsigned v : of_full) {
-      if (standby_of(v) == node_id(roomy)) backed.push_back(v);
-    }
-  }
-  [[nodiscard]] NodeId standby_of(unsigned node) const {
-    for (const UpstreamLink& link : state.at(node_id(node)).standby) {
-      if (link.track == TrackId{1}) return link.parent;
-    }
-    return NodeId{};
-  }
+struct Walls : test::TwoBranches {
+  using TwoBranches::TwoBranches;
   /// Both relays are heard: nobody doubts them.
   void report() {
     world.on_telemetry(node_id(2), Telemetry{}, now);
@@ -67,12 +33,6 @@ struct TwoBranches : WorldDriver {
     FAIL("all are backed");
     return 0;
   }
-
-  unsigned full = 0;
-  unsigned roomy = 0;
-  std::vector<unsigned> of_full;
-  std::vector<unsigned> of_roomy;
-  std::vector<unsigned> backed;  ///< of of_full: by the other relay
 };
 
 constexpr auto kNoWay = LinkFailureReason::connect_failed;
@@ -84,7 +44,7 @@ TEST_CASE("two nodes that could not connect with others are not made parent and 
   const auto first = GENERATE(kNoWay, LinkFailureReason::refused);
   const auto second = GENERATE(kNoWay, LinkFailureReason::refused);
   CAPTURE(static_cast<int>(first), static_cast<int>(second));
-  TwoBranches net;
+  Walls net;
   net.fail_and_settle(net.of_roomy[0], first);
   // when another one fails with the other relay
   const unsigned orphan = net.unbacked();
@@ -96,7 +56,7 @@ TEST_CASE("two nodes that could not connect with others are not made parent and 
 }
 
 TEST_CASE("a node that could not connect with somebody is a parent to everybody else") {
-  TwoBranches net;
+  Walls net;
   net.fail_and_settle(net.of_roomy[0], kNoWay);
   net.viewer(30, 1);
   net.join(30);
@@ -105,7 +65,7 @@ TEST_CASE("a node that could not connect with somebody is a parent to everybody 
 }
 
 TEST_CASE("what two such nodes have already stays: parents and standbys") {
-  TwoBranches net;
+  Walls net;
   const unsigned linked = net.backed.at(0);
   const unsigned backed = net.backed.at(1);
   // given a child of the full relay that cannot reach its standby
@@ -125,7 +85,7 @@ TEST_CASE("what two such nodes have already stays: parents and standbys") {
 TEST_CASE("two nodes that could not connect do not stand by for each other, for ten minutes") {
   const auto reason = GENERATE(kNoWay, LinkFailureReason::refused);
   CAPTURE(static_cast<int>(reason));
-  TwoBranches net;
+  Walls net;
   const auto backed = [&net] {
     return std::count_if(net.of_full.begin(), net.of_full.end(),
                          [&net](unsigned v) { return net.standby_of(v) == node_id(net.roomy); });
@@ -148,7 +108,7 @@ TEST_CASE("two nodes that could not connect do not stand by for each other, for 
 }
 
 TEST_CASE("who four children could not reach gets no other child while another parent has room") {
-  TwoBranches net{100};
+  Walls net{100};
   for (unsigned i = 0; i < 3; ++i) net.fail_standby(net.backed[i], kNoWay);
   net.report();
   net.viewer(30, 1);
@@ -167,7 +127,7 @@ TEST_CASE("who four children could not reach gets no other child while another p
 }
 
 TEST_CASE("when only they could serve, nodes that could not connect with others are used") {
-  TwoBranches net{7};  // two copies of 3 Mbit/s
+  Walls net{7};  // two copies of 3 Mbit/s
   const unsigned first = net.of_roomy[0];
   net.fail_and_settle(first, kNoWay);
   CHECK_FALSE(net.is_served(first));
@@ -179,7 +139,7 @@ TEST_CASE("when only they could serve, nodes that could not connect with others 
 }
 
 TEST_CASE("who cannot reach the gateway is not marked by that") {
-  TwoBranches net;
+  Walls net;
   const unsigned orphan = net.unbacked();
   REQUIRE(net.standby_of(orphan) == node_id(kGateway));
   net.fail_standby(orphan, kNoWay);
@@ -192,7 +152,7 @@ TEST_CASE("who cannot reach the gateway is not marked by that") {
 TEST_CASE("what failed with a node that left is no mark any more") {
   const bool leaves = GENERATE(false, true);
   CAPTURE(leaves);
-  TwoBranches net;
+  Walls net;
   const unsigned first = net.of_roomy[0];
   net.fail_and_settle(first, kNoWay);
   if (leaves) net.world.on_goodbye(node_id(first), net.now);
@@ -206,7 +166,7 @@ TEST_CASE(
     "a node that comes back at another address is marked no more, nor is who failed with it") {
   const bool moves = GENERATE(false, true);
   CAPTURE(moves);
-  TwoBranches net;
+  Walls net;
   const unsigned first = net.of_roomy[0];
   net.fail_and_settle(first, kNoWay);
   std::vector<Endpoint> endpoints;

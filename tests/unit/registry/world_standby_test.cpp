@@ -1,5 +1,5 @@
 #include "tests/support/catch.hpp"
-#include "tests/unit/registry/world_driver.hpp"
+#include "tests/unit/registry/two_branches.hpp"
 
 #include <set>
 
@@ -10,39 +10,10 @@ using test::node_id;
 using test::options_with;
 using test::WorldDriver;
 
-/// Gateway 1 gives two copies: to relays 2 and 3, each with room for six children of one stripe.
-/// Eight viewers without uplink: one relay is full, the other has room to stand by for four.
-struct TwoBranches : WorldDriver {
-  TwoBranches() : WorldDriver{options_with(1000, 10, 2)} {
-    go_live();
-    relay(2, 20);
-    relay(3, 20);
-    for (unsigned v = 10; v < 18; ++v) {
-      viewer(v, 1);
-      join(v);
-    }
-    settle();
-    std::map<NodeId, unsigned> children;
-    for (unsigned v = 10; v < 18; ++v) ++children[parent_of(v)];
-    full = children[node_id(2)] > children[node_id(3)] ? 2 : 3;
-    roomy = 5 - full;
-    for (unsigned v = 10; v < 18; ++v) {
-      (parent_of(v) == node_id(full) ? of_full : of_roomy).push_back(v);
-    }
-    REQUIRE(of_full.size() == 6);
-    REQUIRE(of_roomy.size() == 2);
-    for (const unsigned v : of_full) {
-      if (standby_of(v) == node_id(roomy)) backed.push_back(v);
-    }
+struct Backed : test::TwoBranches {
+  Backed() {
     REQUIRE(backed.size() == 4);
     clear();
-  }
-
-  [[nodiscard]] NodeId standby_of(unsigned node) const {
-    for (const UpstreamLink& link : state.at(node_id(node)).standby) {
-      if (link.track == TrackId{1}) return link.parent;
-    }
-    return NodeId{};
   }
   World::LinkFailure promotion(unsigned node, unsigned to) const {
     World::LinkFailure report = failure(node, LinkFailureReason::silent);
@@ -54,18 +25,12 @@ struct TwoBranches : WorldDriver {
     report.parent = standby_of(node);
     return report;
   }
-
-  unsigned full = 0;
-  unsigned roomy = 0;
-  std::vector<unsigned> of_full;
-  std::vector<unsigned> of_roomy;
-  std::vector<unsigned> backed;  ///< of of_full: by the other relay
 };
 
 }  // namespace
 
 TEST_CASE("each stripe has a standby beside its parent: a peer with room, else the gateway") {
-  const TwoBranches net;
+  const Backed net;
   for (const unsigned v : net.of_full) {
     const bool is_backed = std::find(net.backed.begin(), net.backed.end(), v) != net.backed.end();
     CHECK(net.standby_of(v) == node_id(is_backed ? net.roomy : 1));
@@ -76,7 +41,7 @@ TEST_CASE("each stripe has a standby beside its parent: a peer with room, else t
 }
 
 TEST_CASE("a parent is not told of those for whom it stands by") {
-  const TwoBranches net;
+  const Backed net;
   for (const DownstreamLink& link : net.state.at(node_id(net.roomy)).downstream) {
     const auto& upstream = net.state.at(link.child).upstream;
     CHECK(std::any_of(upstream.begin(), upstream.end(), [&](const UpstreamLink& up) {
@@ -86,14 +51,14 @@ TEST_CASE("a parent is not told of those for whom it stands by") {
 }
 
 TEST_CASE("an assignment names the gateway as last resort, its share and the audience") {
-  const TwoBranches net;
+  const Backed net;
   CHECK(net.state.at(node_id(10)).rescue == RescueTarget{{node_id(1)}, 50, 8});
   CHECK(net.state.at(node_id(2)).rescue == RescueTarget{{node_id(1)}, 50, 8});
   CHECK(net.state.at(node_id(1)).rescue == RescueTarget{{}, 50, 8});
 }
 
 TEST_CASE("the audience grows in powers of two, so that few joins push to everybody") {
-  TwoBranches net;
+  Backed net;
   net.viewer(20, 1);
   net.join(20);
   net.settle();
@@ -115,7 +80,7 @@ TEST_CASE("the audience grows in powers of two, so that few joins push to everyb
 }
 
 TEST_CASE("a standby that took over is the parent in the plan, and the next standby is named") {
-  TwoBranches net;
+  Backed net;
   const unsigned orphan = net.backed[0];
   net.world.on_link_failure(node_id(orphan), net.promotion(orphan, net.roomy), net.now);
   // at once, before anything is solved
@@ -133,7 +98,7 @@ TEST_CASE("a standby that took over is the parent in the plan, and the next stan
 }
 
 TEST_CASE("a node that stood by for nobody is not made a parent by a report") {
-  TwoBranches net;
+  Backed net;
   const unsigned orphan = net.backed[0];
   net.viewer(30, 50);  // could serve, and carries nothing
   net.world.on_link_failure(node_id(orphan), net.promotion(orphan, 30), net.now);
@@ -145,7 +110,7 @@ TEST_CASE("a node that stood by for nobody is not made a parent by a report") {
 }
 
 TEST_CASE("a late promotion from a parent that the plan replaced already changes nothing") {
-  TwoBranches net;
+  Backed net;
   const unsigned orphan = net.backed[0];
   const World::LinkFailure late = net.promotion(orphan, net.roomy);
   net.world.on_link_failure(node_id(orphan), late, net.now);
@@ -157,7 +122,7 @@ TEST_CASE("a late promotion from a parent that the plan replaced already changes
 }
 
 TEST_CASE("when a parent is gone, the plan follows what its children do by themselves") {
-  TwoBranches net;
+  Backed net;
   net.world.on_goodbye(node_id(net.full), net.now);
   net.settle();
   // The peer that stood by has room for four of the six.
@@ -172,7 +137,7 @@ TEST_CASE("when a parent is gone, the plan follows what its children do by thems
 }
 
 TEST_CASE("a standby that failed is replaced soon, and the parent stays") {
-  TwoBranches net;
+  Backed net;
   const unsigned viewer = net.backed[0];
   net.world.on_link_failure(node_id(viewer), net.standby_failure(viewer), net.now);
   net.pass(30ms);
@@ -182,7 +147,7 @@ TEST_CASE("a standby that failed is replaced soon, and the parent stays") {
 }
 
 TEST_CASE("standbys follow telemetry within a second, parents stay") {
-  TwoBranches net;
+  Backed net;
   const auto backed = [&net] {
     return std::count_if(net.of_full.begin(), net.of_full.end(),
                          [&net](unsigned v) { return net.standby_of(v) == node_id(net.roomy); });
@@ -206,7 +171,7 @@ TEST_CASE("standbys follow telemetry within a second, parents stay") {
 }
 
 TEST_CASE("a node that promoted its standby while it was away keeps it as its parent") {
-  TwoBranches net;
+  Backed net;
   const unsigned orphan = net.backed[0];
   auto held = net.held_by(orphan);
   for (UpstreamLink& link : held.at(0).upstream) link.parent = node_id(net.roomy);
@@ -221,7 +186,7 @@ TEST_CASE("a node that promoted its standby while it was away keeps it as its pa
 }
 
 TEST_CASE("after a restart every node keeps the standby that it holds") {
-  TwoBranches before;
+  Backed before;
   WorldDriver after{before.options};
   std::vector<NodeRecord> nodes;
   const auto snapshot = before.world.snapshot(before.now);
@@ -245,7 +210,7 @@ TEST_CASE("after a restart every node keeps the standby that it holds") {
 }
 
 TEST_CASE("who has a standby or a gateway with another address is told") {
-  TwoBranches net;
+  Backed net;
   net.hello(net.roomy, static_cast<Roles>(Role::relay), 20, net.held_by(net.roomy, false),
             {{"192.0.2.9", 7410}})
       .value();
@@ -259,7 +224,7 @@ TEST_CASE("who has a standby or a gateway with another address is told") {
 }
 
 TEST_CASE("a stream that stopped has no standbys left") {
-  TwoBranches net;
+  Backed net;
   net.world.on_unpublish(node_id(1), "show", net.now);
   net.settle();
   CHECK(net.world.snapshot(net.now)->streams.at(0).standby.empty());
